@@ -8,6 +8,7 @@ mod explain;
 mod features;
 mod lab;
 mod runs;
+mod studio;
 mod train;
 mod values;
 
@@ -26,6 +27,7 @@ pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use runs::{Order, Runs};
+pub(crate) use studio::Studio;
 pub(crate) use train::Train;
 pub(crate) use values::short;
 use values::{answers, at_least_1, seconds, shape, share_or_percent};
@@ -51,6 +53,7 @@ Examples:
   hubel runs                                    which run was best, and what differed?
   hubel compare runs/a runs/b                   do these two models differ, or is it noise?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
+  hubel studio                                  a page in the browser: networks, sizes, runs
   hubel bench                                   how fast is this machine?
 
 `hubel COMMAND --help` has every flag, with examples.
@@ -155,6 +158,8 @@ pub(crate) enum Command {
     Lab(Lab),
     /// Show the layers of a model or network: sizes, parameters, multiply-adds
     Inspect(Inspect),
+    /// Show networks, sizes and runs on a page in the browser, from a server on this machine
+    Studio(Studio),
     /// Find problems in the data: broken files, duplicates, leaks, rare classes …
     Check(Check),
     /// Show data as a network sees it

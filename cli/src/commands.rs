@@ -18,6 +18,7 @@ mod reading;
 mod runs;
 mod seed_runs;
 mod similar;
+mod studio;
 mod train;
 
 use std::ffi::OsStr;
@@ -48,6 +49,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Similar(arguments) => similar::run(&arguments, console),
         Command::Lab(arguments) => lab::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments, console),
+        Command::Studio(arguments) => studio::run(&arguments, console),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
         Command::Bench(arguments) => bench::run(&arguments, console),

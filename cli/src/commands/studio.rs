@@ -1,0 +1,104 @@
+//! `hubel studio`: a page in the browser, from a server on this machine.
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use hubel::RunFolder;
+use hubel_studio::{OpenedNetwork, Opening};
+
+use super::{Outcome, named, runs};
+use crate::args::Studio;
+use crate::console::{self, Console};
+use crate::interruption::Interruption;
+
+/// Runs the command, until a signal ends it.
+pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
+    let here = Path::new(".");
+    let opening = match &arguments.shown {
+        Some(shown) => opening(shown, console)?,
+        None => Opening {
+            runs: here.into(),
+            ..Opening::default()
+        },
+    };
+    let studio = hubel_studio::Studio::new(here, arguments.port, opening)?;
+    for note in studio.notes() {
+        console.remark(note);
+    }
+    let interruption = Interruption::listen()?;
+    console::print(&studio.url())?;
+    console.remark("open this address in a browser; Ctrl-C ends the server");
+    if arguments.open
+        && let Err(error) = open(&studio.url())
+    {
+        console.remark(&format!(
+            "cannot start a browser ({error}); open the address yourself"
+        ));
+    }
+    // There is nothing to save.
+    if let Some(signal) = interruption.leave_at_once("stopped".into()) {
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
+    studio.serve()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the page shows first.
+fn opening(shown: &str, console: &Console) -> Result<Opening, hubel::Error> {
+    let path = Path::new(shown);
+    let run = path.is_dir() && runs::is_run(path);
+    if path.is_dir() && !run {
+        return Ok(Opening {
+            runs: path.into(),
+            ..Opening::default()
+        });
+    }
+    // A run that has just begun has no model yet.
+    let network = match run && RunFolder::model_in(path).is_none() {
+        true => None,
+        false => {
+            let named = named::network(shown, console)?;
+            Some(OpenedNetwork {
+                title: shown.to_owned(),
+                text: named.network.to_string(),
+                input: named.input,
+                classes: named.usual_classes(),
+            })
+        }
+    };
+    let (folder, name) = match run {
+        true => parent_and_name(path)?,
+        false => (PathBuf::from("."), None),
+    };
+    Ok(Opening {
+        network,
+        runs: folder,
+        run: name,
+    })
+}
+
+/// The folder that a run lies in, and its name there.
+fn parent_and_name(run: &Path) -> Result<(PathBuf, Option<String>), hubel::Error> {
+    // `.` has no name before it is resolved.
+    let run = run.canonicalize().map_err(|source| hubel::Error::Io {
+        action: "read",
+        path: run.into(),
+        source,
+    })?;
+    let name = run.file_name().and_then(|name| name.to_str());
+    let name = name.map(str::to_owned);
+    let parent = run.parent().unwrap_or(&run).to_owned();
+    Ok((parent, name))
+}
+
+/// Opens the address with the program that the system has for it.
+fn open(url: &str) -> std::io::Result<()> {
+    let program = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    let mut command = Command::new(program);
+    command.arg(url).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop)
+}

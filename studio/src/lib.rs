@@ -1,0 +1,12 @@
+//! The local page of hubel: `hubel studio` opens it in a browser. It shows what the library computes, and computes nothing about networks itself.
+//!
+//! The server listens on 127.0.0.1 only. `guard.rs` says who may read from it.
+#![forbid(unsafe_code)]
+
+mod address;
+mod api;
+mod assets;
+mod guard;
+mod server;
+
+pub use server::{OpenedNetwork, Opening, Studio};
