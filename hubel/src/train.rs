@@ -148,11 +148,7 @@ impl Trainer {
     /// use std::ops::ControlFlow;
     ///
     /// let start = Model::pretrained("efficientnet-lite0")?.expect("it is part of the library");
-    /// let options = data::Options {
-    ///     network: Some(start.input()),
-    ///     resize: start.preparation().resize,
-    ///     ..data::Options::default()
-    /// };
+    /// let options = data::Options::for_model(start.preparation());
     /// let splits = data::open_with("photos", &options, &|_, _| ())?;
     /// let phases = Phase::usual(&start, splits.train.len(), &TrainSettings::default())?;
     /// let cpu = Cpu::best(Cpu::available_threads());

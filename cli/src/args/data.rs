@@ -92,28 +92,17 @@ pub(crate) struct TrainingData {
 impl TrainingData {
     /// How to read and split the data; `start` is the preparation of the fine-tuned model.
     pub(crate) fn options(&self, start: Option<&Preparation>) -> Options {
-        let usual = start.map_or(Resize::Letterbox, |preparation| preparation.resize);
-        // What the model to fine-tune has decided.
-        let (mut tokens, mut length, mut frames, mut frame_rate) = (None, None, None, None);
-        match start.map(|start| (&start.medium, start.shape)) {
-            Some((Medium::Clip(settings), shape)) => {
-                (frames, frame_rate) = (Some(shape.time), settings.rate);
-            }
-            Some((Medium::Text(vocabulary), shape)) => {
-                (tokens, length) = (Some(vocabulary.kind()), Some(shape.time));
-            }
-            _ => {}
-        }
+        let usual = start.map_or_else(Options::default, Options::for_model);
         Options {
             shape: self.input.filter(|_| start.is_none()),
-            network: start.map(|preparation| preparation.shape),
-            resize: self.resize.unwrap_or(usual),
-            tokens: self.tokens.or(tokens).unwrap_or_default(),
-            length: self.length.or(length),
-            frames: self.frames.or(frames),
-            frame_rate: self.fps.or(frame_rate),
-            sound: match start.and_then(|preparation| preparation.medium.sound()) {
-                Some(settings) => SoundOptions::of_model(*settings),
+            network: usual.network,
+            resize: self.resize.unwrap_or(usual.resize),
+            tokens: self.tokens.unwrap_or(usual.tokens),
+            length: self.length.or(usual.length),
+            frames: self.frames.or(usual.frames),
+            frame_rate: self.fps.or(usual.frame_rate),
+            sound: match usual.sound.model {
+                Some(_) => usual.sound,
                 None => self.sound.options(),
             },
             validation: self.val,

@@ -1,6 +1,6 @@
 //! How data is read and divided.
 use crate::data::limit::LARGEST_PICTURE;
-use crate::data::{BadFiles, Resize, SoundOptions, Tokens};
+use crate::data::{BadFiles, Medium, Preparation, Resize, SoundOptions, Tokens};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -66,6 +66,36 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The options for fine-tuning a model with this preparation: how samples become its input is already decided.
+    pub fn for_model(preparation: &Preparation) -> Self {
+        let (shape, usual) = (preparation.shape, Self::default());
+        let usual = Self {
+            network: Some(shape),
+            resize: preparation.resize,
+            ..usual
+        };
+        match &preparation.medium {
+            Medium::Picture => usual,
+            Medium::Text(vocabulary) => Self {
+                tokens: vocabulary.kind(),
+                length: Some(shape.time),
+                ..usual
+            },
+            Medium::Clip(settings) => Self {
+                frames: Some(shape.time),
+                frame_rate: settings.rate,
+                ..usual
+            },
+            Medium::Sound(settings) => Self {
+                sound: SoundOptions {
+                    model: Some(*settings),
+                    ..usual.sound
+                },
+                ..usual
+            },
+        }
+    }
+
     pub(super) fn cache_bytes(&self) -> usize {
         let half = || memory::available().map_or(1 << 30, |bytes| bytes / 2);
         self.cache.unwrap_or_else(half)

@@ -79,14 +79,13 @@ pub fn find(
     let mut source = Source::find(path_or_name)?;
     let backbone = Recipe::backbone(source.outlook()?)?;
     let options = Options {
-        network: backbone.as_ref().map(|model| model.input()),
-        resize: (backbone.as_ref())
-            .map_or_else(Default::default, |model| model.preparation().resize),
         validation: 0.0,
         test: 0.0,
         seed: settings.seed,
         bad_files: BadFiles::Skip,
-        ..Options::default()
+        ..(backbone.as_ref()).map_or_else(Options::default, |model| {
+            Options::for_model(model.preparation())
+        })
     };
     let splits = source.open(&options, reading)?;
     let dataset = splits.joined()?;

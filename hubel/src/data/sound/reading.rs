@@ -2,10 +2,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::SoundSettings;
 use super::prepare::{fitted_recording, spectrogram};
 use super::store::Sounds;
 use super::survey::{self, Surveyed};
-use super::{SoundOptions, SoundSettings};
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, File, Part};
 use crate::data::open::check_classes;
@@ -179,14 +179,4 @@ fn prepared(
 fn moments(map: &[f32]) -> [f64; 2] {
     let values = || map.iter().map(|value| f64::from(*value));
     [values().sum(), values().map(|value| value * value).sum()]
-}
-
-impl SoundOptions {
-    /// The settings of an existing model alone.
-    pub fn of_model(settings: SoundSettings) -> Self {
-        Self {
-            model: Some(settings),
-            ..Self::default()
-        }
-    }
 }
