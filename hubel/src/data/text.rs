@@ -138,17 +138,12 @@ pub(super) fn with_length(splits: Splits, options: &Options) -> Splits {
         ));
     }
     if longer > 0 {
-        // Without validation texts, some of these are still to be held out.
-        let which = match splits.validation {
-            Some(_) => "training texts",
-            None => "texts",
-        };
         let (have, them) = match longer {
             1 => ("has", "it"),
             _ => ("have", "them"),
         };
         notes.push(format!(
-            "{} of {} {which} {have} more than {length} {tokens}; the rest of {them} is not read (`--length` reads more)",
+            "{} of {} training texts {have} more than {length} {tokens}; the rest of {them} is not read (`--length` reads more)",
             crate::one_line::thousands(longer),
             crate::one_line::thousands(lengths.len())
         ));
