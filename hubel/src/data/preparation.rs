@@ -63,6 +63,22 @@ pub struct Prepared {
     pub original: Shape,
 }
 
+impl Prepared {
+    /// A sample that needed none of the changes.
+    pub(super) fn unchanged(tensor: Vec<f32>, pixels: Vec<u8>, original: Shape) -> Self {
+        Self {
+            tensor,
+            pixels,
+            inverted: false,
+            other_ground: false,
+            greyed: false,
+            cut: false,
+            start: 0.0,
+            original,
+        }
+    }
+}
+
 /// A sample at a stage of its preparation, where augmentation may change it.
 pub(super) enum Stage<'s, 'p> {
     /// The pixels of a picture in the network's shape.
@@ -421,14 +437,10 @@ impl Preparation {
         let mut tensor = vec![0.0; pixels.len()];
         self.normalise_bytes(&self.tables(), &pixels, &mut tensor);
         Ok(Prepared {
-            tensor,
-            pixels,
             inverted,
             other_ground,
             greyed,
-            cut: false,
-            start: 0.0,
-            original,
+            ..Prepared::unchanged(tensor, pixels, original)
         })
     }
 

@@ -287,15 +287,6 @@ impl Preparation {
         manner.read(path, &mut bytes)?;
         let mut tensor = vec![0.0; bytes.len()];
         self.normalise_bytes(&self.tables(), &bytes, &mut tensor);
-        Ok(Prepared {
-            tensor,
-            pixels: bytes,
-            inverted: false,
-            other_ground: false,
-            greyed: false,
-            cut: false,
-            start: 0.0,
-            original: self.shape,
-        })
+        Ok(Prepared::unchanged(tensor, bytes, self.shape))
     }
 }

@@ -104,16 +104,7 @@ impl Preparation {
         spectrogram(samples, settings, &mut tensor);
         let pixels = picture(&tensor);
         self.normalise(&mut tensor);
-        Prepared {
-            tensor,
-            pixels,
-            inverted: false,
-            other_ground: false,
-            greyed: false,
-            cut: false,
-            start: 0.0,
-            original: self.shape,
-        }
+        Prepared::unchanged(tensor, pixels, self.shape)
     }
 
     /// The settings for recordings, checked.
