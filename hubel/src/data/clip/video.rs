@@ -136,7 +136,7 @@ impl Section {
 /// The duration of a film in seconds; `None` if the file does not say it.
 ///
 /// # Errors
-/// [`Error::Picture`] if `ffmpeg` is missing.
+/// [`Error::Clip`] if `ffmpeg` is missing.
 fn duration(path: &Path) -> Result<Option<f32>> {
     // Without an output the program says what it knows of the input, and ends.
     let mut command = command(path, &[])?;
@@ -147,16 +147,30 @@ fn duration(path: &Path) -> Result<Option<f32>> {
         .take()
         .expect("the errors are a pipe")
         .take(1 << 20);
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+    let said = in_time(child, move || {
         let mut said = Vec::new();
         let _ = errors.read_to_end(&mut said);
-        let _ = sender.send(said);
+        said
     });
-    let said = receiver.recv_timeout(TIME).unwrap_or_default();
+    let said = said.unwrap_or_default();
+    Ok(seconds_in(&String::from_utf8_lossy(&said)))
+}
+
+/// What `read` makes of the program's output, in a thread of its own; `None` if it takes too long. The program is then ended.
+fn in_time<T: Send + 'static>(
+    mut child: Child,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        // The receiver is gone if the time is up.
+        let _ = sender.send(read());
+    });
+    let found = receiver.recv_timeout(TIME);
+    // It has ended, or it is too slow, or nobody reads on.
     let _ = child.kill();
     let _ = child.wait();
-    Ok(seconds_in(&String::from_utf8_lossy(&said)))
+    found.ok()
 }
 
 /// The seconds of `Duration: 00:01:02.50`.
@@ -190,31 +204,23 @@ fn decode(path: &Path, section: Section) -> Result<Vec<DynamicImage>> {
     let mut output = child.stdout.take().expect("the output is a pipe");
     let errors = child.stderr.take().expect("the errors are a pipe");
     let errors = std::thread::spawn(move || last_line(errors));
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+    let found = in_time(child, move || {
         let mut frames = Vec::new();
-        let mut read = || -> std::io::Result<Option<DynamicImage>> { frame(&mut output) };
-        let result = loop {
-            match read() {
+        loop {
+            match frame(&mut output) {
                 Ok(Some(frame)) if frames.len() < MOST_FRAMES => frames.push(frame),
                 Ok(_) => break Ok(frames),
                 Err(error) => break Err(error),
             }
-        };
-        // The receiver is gone if the time is up.
-        let _ = sender.send(result);
+        }
     });
-    let found = receiver.recv_timeout(TIME);
-    // It has ended, or it is too slow, or nobody reads on.
-    let _ = child.kill();
-    let _ = child.wait();
     match found {
-        Err(_) => Err(problem(
+        None => Err(problem(
             path,
             &format!("ffmpeg was not done with it in {} s", TIME.as_secs()),
         )),
-        Ok(Ok(frames)) if !frames.is_empty() => Ok(frames),
-        Ok(_) => {
+        Some(Ok(frames)) if !frames.is_empty() => Ok(frames),
+        Some(_) => {
             let last = errors.join().unwrap_or_default();
             let last = last.as_deref().unwrap_or("no frames");
             Err(problem(path, &format!("ffmpeg cannot read it ({last})")))
