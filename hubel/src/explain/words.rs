@@ -65,23 +65,19 @@ impl Words {
     /// # Errors
     /// [`Error::DataMismatch`] if the model is none of texts; [`Error::Settings`] if the text is empty; [`Error::Memory`].
     pub fn of(cpu: &Cpu, model: &Model, text: &str, score: &Score) -> Result<Self> {
-        let kind = model.vocabulary()?.kind();
-        let mut tokens = kind.of(text);
-        let unread = tokens.len().saturating_sub(model.input().time);
-        tokens.truncate(model.input().time);
+        let (tokens, unread) = model.vocabulary()?.read(text, model.input().time);
         if tokens.is_empty() {
             return Err(Error::Settings {
                 problem: "the text has no words; give one that has".to_owned(),
             });
         }
-        let numbers = numbers(model, &tokens)?;
+        let numbers = numbers(model, tokens.iter().map(|(token, _)| token.as_str()))?;
         let scores = scores_without_each(cpu, model, &numbers, score)?;
-        let vocabulary = model.vocabulary()?;
         let words = tokens
             .into_iter()
             .zip(&scores[1..])
-            .map(|(text, without)| Word {
-                is_known: vocabulary.knows(&text),
+            .map(|((text, is_known), without)| Word {
+                is_known,
                 support: scores[0] - without,
                 text,
             });
@@ -101,8 +97,7 @@ impl Words {
         if count < FEWEST {
             return Ok(None);
         }
-        let texts: Vec<String> = self.tokens.iter().map(|word| word.text.clone()).collect();
-        let numbers = numbers(model, &texts)?;
+        let numbers = numbers(model, self.tokens.iter().map(|word| word.text.as_str()))?;
         let supports: Vec<f64> = (self.tokens.iter())
             .map(|word| f64::from(word.support))
             .collect();
@@ -177,12 +172,9 @@ impl fmt::Display for WordChecks {
 }
 
 /// The numbers of tokens.
-fn numbers(model: &Model, tokens: &[String]) -> Result<Vec<f32>> {
+fn numbers<'a>(model: &Model, tokens: impl Iterator<Item = &'a str>) -> Result<Vec<f32>> {
     let vocabulary = model.vocabulary()?;
-    Ok(tokens
-        .iter()
-        .map(|token| vocabulary.number(token))
-        .collect())
+    Ok(tokens.map(|token| vocabulary.number(token)).collect())
 }
 
 /// The scores of the text, and of the text without each token.

@@ -29,17 +29,12 @@ pub(super) fn preview(arguments: &Preview, feed: &Feed) -> Outcome {
     let read = |draw: &usize| {
         let index = feed.index(*draw);
         let text = dataset.text(index).unwrap_or_default();
-        let mut tokens = vocabulary.kind().of(text);
-        let unread = tokens.len().saturating_sub(preparation.shape.time);
-        tokens.truncate(preparation.shape.time);
+        let (tokens, unread) = vocabulary.read(text, preparation.shape.time);
         Read {
             index,
             class: &dataset.classes()[feed.label(*draw)],
             name: dataset.name_of(index),
-            tokens: (tokens.into_iter())
-                .map(|token| (vocabulary.knows(&token), token))
-                .map(|(is_known, token)| (token, is_known))
-                .collect(),
+            tokens,
             unread,
         }
     };

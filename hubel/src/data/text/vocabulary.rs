@@ -119,6 +119,18 @@ impl Vocabulary {
         self.numbers.contains_key(token)
     }
 
+    /// The tokens of `text` that a network with an input of `length` tokens reads, and whether each is known; and the number of those behind them.
+    pub fn read(&self, text: &str, length: usize) -> (Vec<(String, bool)>, usize) {
+        let mut tokens = self.kind.of(text);
+        let unread = tokens.len().saturating_sub(length);
+        tokens.truncate(length);
+        let known = tokens.into_iter().map(|token| {
+            let is_known = self.knows(&token);
+            (token, is_known)
+        });
+        (known.collect(), unread)
+    }
+
     /// Number of tokens of `text`, and how many of them are unknown.
     pub fn unknown_in(&self, text: &str) -> Unknown {
         let mut found = Unknown::default();
