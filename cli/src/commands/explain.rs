@@ -88,14 +88,6 @@ fn kind_of(model: &Model) -> Kind {
     model.preparation().medium.kind()
 }
 
-/// What is explained: `picture`.
-fn noun(model: &Model) -> &'static str {
-    match kind_of(model) {
-        Kind::Pictures => "picture",
-        kind => kind.singular(),
-    }
-}
-
 /// What a score stands for: `cat`, or `cat rather than dog`.
 fn question(model: &Model, score: &Score) -> String {
     let class = &model.classes()[score.class];
@@ -251,7 +243,7 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
     let explained = found.explanations.iter().map(why::Explanation::to_json);
     let layers = found.layers.iter().map(layers::Layer::to_json);
     json!({
-        noun(model): shown(&looked.picture),
+        kind_of(model).one(): shown(&looked.picture),
         "inverted": looked.prediction.inverted,
         "other_ground": looked.prediction.other_ground,
         "greyed": looked.prediction.greyed,
@@ -281,7 +273,7 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         None => "logit",
     };
     let question = one_line(&question(model, &looked.score)).into_owned();
-    let mut rows = vec![(noun(model), shown(&looked.picture))];
+    let mut rows = vec![(kind_of(model).one(), shown(&looked.picture))];
     rows.extend(
         remarks(&looked.prediction)
             .iter()

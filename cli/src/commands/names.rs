@@ -25,8 +25,6 @@ pub(super) struct Names<'a> {
 struct Manner<'a> {
     /// What the files in a folder are.
     kind: Kind,
-    /// Whether a folder stays one name.
-    keeps_folders: bool,
     console: &'a Console,
 }
 
@@ -38,7 +36,8 @@ enum Source {
 }
 
 impl<'a> Names<'a> {
-    /// Resolves the arguments as files of a kind. Folders and patterns are listed at once; lists are read as they are used.
+    /// Resolves the arguments as files of a kind. Folders and patterns are listed at once; lists are read as they are used. A folder of texts stays one name: its
+    /// files are read otherwise than a file that is named itself.
     ///
     /// # Errors
     /// If a folder contains no picture, a pattern matches nothing, or something cannot be read.
@@ -47,36 +46,7 @@ impl<'a> Names<'a> {
         kind: Kind,
         console: &'a Console,
     ) -> Result<Self, Error> {
-        Self::in_manner(
-            arguments,
-            Manner {
-                kind,
-                keeps_folders: false,
-                console,
-            },
-        )
-    }
-
-    /// As [`Self::new`], but a folder stays one name.
-    ///
-    /// # Errors
-    /// If a pattern matches nothing, or something cannot be read.
-    pub(super) fn with_folders(
-        arguments: &[PathBuf],
-        kind: Kind,
-        console: &'a Console,
-    ) -> Result<Self, Error> {
-        Self::in_manner(
-            arguments,
-            Manner {
-                kind,
-                keeps_folders: true,
-                console,
-            },
-        )
-    }
-
-    fn in_manner(arguments: &[PathBuf], manner: Manner<'a>) -> Result<Self, Error> {
+        let manner = Manner { kind, console };
         let sources = arguments.iter().map(|argument| match list(argument) {
             Some(list) => Ok(Source::List(list)),
             None => manner.expanded(argument).map(Source::Pictures),
@@ -162,7 +132,7 @@ impl Manner<'_> {
 
     /// The files in and below a folder, or the path itself if it is no folder. Reports other files in the folder.
     fn in_folder_or_itself(self, path: PathBuf) -> Result<Vec<PathBuf>, Error> {
-        match path.is_dir() && !self.keeps_folders {
+        match path.is_dir() && self.kind != Kind::Texts {
             true => in_folder(&path, self.kind, self.console),
             false => Ok(vec![path]),
         }
@@ -182,13 +152,9 @@ pub(super) fn in_folder(
     for note in &notes {
         console.remark(&format!("{}: {note}", shown(folder)));
     }
-    let noun = match kind {
-        Kind::Pictures => "picture",
-        kind => kind.singular(),
-    };
     match files.is_empty() {
         true => Err(Error::Settings {
-            problem: format!("the folder {} contains no {noun}", shown(folder)),
+            problem: format!("the folder {} contains no {}", shown(folder), kind.one()),
         }),
         false => Ok(files),
     }

@@ -49,13 +49,10 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     }
     let mut predictor = Predictor::new(model, cpu)?;
     let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, columns)?;
-    // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
+    // Lines on a terminal are progress enough.
     let is_file = arguments.out.is_some();
     let with_progress = is_file || arguments.json || !io::stdout().is_terminal();
-    let interruption = match is_file {
-        true => Interruption::listen()?,
-        false => Interruption::default(),
-    };
+    let interruption = interruption(arguments)?;
     let mut work = Work::default();
     let progress = with_progress.then(|| console.count("classifying", kind.plural()));
     let classified = classify(
@@ -93,20 +90,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
         answers.finish(&work)?;
     }
     classified?;
-    report(&work.bad_files, console);
-    if let Some(signal) = interruption.signal().filter(|_| work.stopped) {
-        console.remark(&format!(
-            "stopped by {} after {} {}",
-            signal.name(),
-            thousands(work.done),
-            kind.plural()
-        ));
-        return Ok(ExitCode::from(signal.exit_code()));
-    }
-    Ok(match work.bad_files.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(work.end(kind, &interruption, console))
 }
 
 /// The work done so far.
@@ -115,8 +99,36 @@ struct Work {
     /// Pictures with an answer or a problem.
     done: usize,
     bad_files: Vec<BadFile>,
-    /// Whether a signal stopped it.
+    /// Whether a signal stopped it, or nobody reads on.
     stopped: bool,
+}
+
+impl Work {
+    /// Reports bad files and a signal that stopped the work.
+    fn end(&self, kind: Kind, interruption: &Interruption, console: &Console) -> ExitCode {
+        report(&self.bad_files, console);
+        if let Some(signal) = interruption.signal().filter(|_| self.stopped) {
+            console.remark(&format!(
+                "stopped by {} after {} {}",
+                signal.name(),
+                thousands(self.done),
+                kind.plural()
+            ));
+            return ExitCode::from(signal.exit_code());
+        }
+        match self.bad_files.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Only a file must be finished after a signal; printed lines are already out.
+fn interruption(arguments: &Predict) -> std::io::Result<Interruption> {
+    match arguments.out {
+        Some(_) => Interruption::listen(),
+        None => Ok(Interruption::default()),
+    }
 }
 
 /// What is asked of each file.

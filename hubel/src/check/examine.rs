@@ -142,10 +142,7 @@ impl Samples {
 
     /// What one sample is called.
     pub(super) fn noun(&self) -> &'static str {
-        match self.kind {
-            Kind::Pictures => "picture",
-            kind => kind.singular(),
-        }
+        self.kind.one()
     }
 
     /// Examines transparent pictures again, over the level chosen for all training pictures.

@@ -42,6 +42,14 @@ impl Kind {
             Self::Sounds => "recording",
         }
     }
+
+    /// One of them, as [`Kind`] prints many: `picture`.
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::Pictures => "picture",
+            kind => kind.singular(),
+        }
+    }
 }
 
 impl FromStr for Kind {

@@ -352,10 +352,7 @@ pub(super) fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
                 path: path.to_owned(),
                 problem: format!(
                     "the class `{class}` holds no {} ({}); fill it or delete it{}",
-                    match catalogue.kind {
-                        Kind::Pictures => "picture",
-                        kind => kind.singular(),
-                    },
+                    catalogue.kind.one(),
                     match catalogue.kind {
                         Kind::Sounds => sound::ENDINGS.join(", "),
                         _ => picture::ENDINGS.join(", "),

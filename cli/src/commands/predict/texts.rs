@@ -2,16 +2,15 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use hubel::data::{BadFile, Kind, text_in_file, texts_in_table};
 use hubel::{Error, Predictor, shown};
 
 use super::answers::{Answers, Classified, Columns, Given};
-use super::{Outcome, Work, report, top};
+use super::{Outcome, Work, interruption, top};
 use crate::args::Predict;
 use crate::commands::names::{Names, in_folder};
-use crate::console::{Console, thousands};
+use crate::console::Console;
 use crate::interruption::Interruption;
 
 /// Lines that are classified at a time.
@@ -31,18 +30,14 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) 
     };
     let sources = arguments.images.iter().map(|argument| {
         let is_stdin = argument.as_os_str() == "-";
-        let names = || Names::with_folders(std::slice::from_ref(argument), kind, console);
+        let names = || Names::new(std::slice::from_ref(argument), kind, console);
         (!is_stdin).then(names).transpose()
     });
     // Before the first answer is written.
     let sources: Vec<Option<Names>> = sources.collect::<Result<_, _>>()?;
     let mut classifying = Classifying {
         answers: Answers::begin(out, json, columns)?,
-        // Only a file must be finished after a signal; printed lines are already out.
-        interruption: match out {
-            Some(_) => Interruption::listen()?,
-            None => Interruption::default(),
-        },
+        interruption: interruption(arguments)?,
         predictor,
         count,
         waiting: Vec::new(),
@@ -63,20 +58,7 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) 
     }
     classifying.classify()?;
     classifying.answers.finish(&classifying.work)?;
-    report(&classifying.work.bad_files, console);
-    if let Some(signal) = (classifying.interruption.signal()).filter(|_| classifying.work.stopped) {
-        console.remark(&format!(
-            "stopped by {} after {} {}",
-            signal.name(),
-            thousands(classifying.work.done),
-            kind.plural()
-        ));
-        return Ok(ExitCode::from(signal.exit_code()));
-    }
-    Ok(match classifying.work.bad_files.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok((classifying.work).end(kind, &classifying.interruption, console))
 }
 
 struct Classifying {
