@@ -1,7 +1,9 @@
 //! How one map of a layer is made of the maps before it.
-use super::Explainer;
+use std::collections::BTreeMap;
+
 use super::arithmetic::along_time;
 use super::padded::{Padded, Source};
+use super::{Explainer, origins};
 use crate::network::{Convolution, Operation, Role};
 use crate::{Error, Result};
 
@@ -23,7 +25,7 @@ pub struct Part {
     pub node: usize,
     /// Its channel.
     pub channel: usize,
-    /// The weights of a convolution for this channel, `[kernel height, kernel width]`.
+    /// The weights of a convolution between this map and the other, `[kernel height, kernel width]`.
     pub kernel: Option<Vec<f32>>,
     /// What it adds to the map, `[height, width]`; `None` if the layer computes no sum.
     pub adds: Option<Vec<f32>>,
@@ -175,11 +177,107 @@ fn strongest(mut parts: Vec<Part>, bias: Option<f32>, most: usize) -> Compositio
             }
         }
         others = Some((weak.len(), sum));
-        parts.sort_by_key(|part| part.channel);
+        parts.sort_by_key(|part| (part.node, part.channel));
     }
     Composition {
         parts,
         others,
         bias: Some(bias.unwrap_or(0.0)),
     }
+}
+
+/// The maps of later layers that pass a gradient back to map `channel` of `node`, for the score of the last [`trace_back`](Explainer::trace_back). What the parts and
+/// the others add is the gradient by the map. Empty for the last layer, whose gradient is that of the score itself.
+///
+/// # Errors
+/// As [`of`].
+pub fn of_gradient(
+    explainer: &Explainer,
+    node: usize,
+    channel: usize,
+    most: usize,
+) -> Result<Composition> {
+    let nodes = explainer.nodes();
+    let shape = nodes[node].shape;
+    let mut parts = Vec::new();
+    for (reader, own) in nodes.iter().enumerate().skip(node + 1) {
+        if !own.inputs.contains(&node) {
+            continue;
+        }
+        if shape.time > 1 || own.shape.time > 1 {
+            return Err(along_time(&own.name));
+        }
+        if let Operation::Conv(settings) = &own.operation {
+            parts.extend(back_through(explainer, reader, settings, channel));
+        }
+    }
+    let mut sums: BTreeMap<(usize, usize), Vec<f32>> = BTreeMap::new();
+    for place in 0..shape.height * shape.width {
+        let at = [place / shape.width, place % shape.width, channel];
+        for origin in origins::but_convolutions(explainer, node, at)? {
+            let map = sums.entry((origin.node, origin.at[2]));
+            map.or_insert_with(|| vec![0.0; shape.height * shape.width])[place] +=
+                origin.share() as f32;
+        }
+    }
+    parts.extend(sums.into_iter().map(|((node, channel), adds)| Part {
+        node,
+        channel,
+        kernel: None,
+        adds: Some(adds),
+    }));
+    Ok(Composition {
+        bias: None,
+        ..strongest(parts, None, most)
+    })
+}
+
+/// What each filter of a convolution adds to the gradient by one channel of its input.
+fn back_through(
+    explainer: &Explainer,
+    reader: usize,
+    settings: &Convolution,
+    channel: usize,
+) -> Vec<Part> {
+    let nodes = explainer.nodes();
+    let own = nodes[reader].shape;
+    let from = nodes[nodes[reader].inputs[0]].shape;
+    let weights = explainer
+        .weights(reader)
+        .expect("a convolution has weights");
+    let gradients = explainer.gradient(reader);
+    let padded = Padded::of(settings, from);
+    let filters = settings.filters_of(channel, from);
+    let channels = settings.channels_of(filters.start, from);
+    let place = channel - channels.start;
+    let [height, width] = settings.kernel;
+    let mut adds = vec![vec![0.0; from.height * from.width]; filters.len()];
+    for down in 0..height {
+        for across in 0..width {
+            let tap = ((down * width + across) * channels.len() + place) * settings.filters;
+            for y in 0..own.height {
+                for x in 0..own.width {
+                    let Source::Pixel([row, column]) = padded.source([y, x], [down, across]) else {
+                        continue;
+                    };
+                    for (filter, adds) in filters.clone().zip(&mut adds) {
+                        adds[row * from.width + column] +=
+                            gradients[own.index([y, x, filter])] * weights[tap + filter];
+                    }
+                }
+            }
+        }
+    }
+    let weight = |tap: usize, filter: usize| {
+        weights[(tap * channels.len() + place) * settings.filters + filter]
+    };
+    let kernel = |filter: usize| (0..height * width).map(|tap| weight(tap, filter)).collect();
+    let parts = filters.zip(adds);
+    let parts = parts.map(|(filter, adds)| Part {
+        node: reader,
+        channel: filter,
+        kernel: Some(kernel(filter)),
+        adds: Some(adds),
+    });
+    parts.collect()
 }

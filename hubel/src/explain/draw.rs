@@ -89,6 +89,17 @@ pub fn maps_of(numbers: &[f32], shape: Shape, most: usize, side: usize) -> Maps 
     }
 }
 
+/// Maps of one size side by side, at their own size and without gaps, each on a scale of its own, or all on a `common` one.
+pub fn row(maps: &[&[f32]], [height, width]: [usize; 2], common: bool) -> Drawing {
+    let all = Scale::of(&maps.concat());
+    let tiles = maps.iter().enumerate().map(|(number, values)| {
+        let scale = if common { all } else { Scale::of(values) };
+        Tile::new(number, values, Shape::new(height, width, 3), scale)
+    });
+    let tiles: Vec<Tile> = tiles.collect();
+    tiles::grid(&tiles, tiles.len())
+}
+
 /// The means over squares of `side` rows and columns, and the size of the result. Squares at the end are smaller.
 fn means(values: &[f32], [height, width]: [usize; 2], side: usize) -> (Vec<f32>, [usize; 2]) {
     let size = [height, width].map(|length| length.div_ceil(side));

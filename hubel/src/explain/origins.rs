@@ -34,6 +34,25 @@ impl Origin {
 /// # Errors
 /// If the map has no such place, or if a layer that reads it computes along time.
 pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Vec<Origin>> {
+    of_some(explainer, node, at, &|_| true)
+}
+
+/// The same without the values of convolutions.
+pub(super) fn but_convolutions(
+    explainer: &Explainer,
+    node: usize,
+    at: [usize; 3],
+) -> Result<Vec<Origin>> {
+    let is_other = |operation: &Operation| !matches!(operation, Operation::Conv(_));
+    of_some(explainer, node, at, &is_other)
+}
+
+fn of_some(
+    explainer: &Explainer,
+    node: usize,
+    at: [usize; 3],
+    is_wanted: &dyn Fn(&Operation) -> bool,
+) -> Result<Vec<Origin>> {
     let shape = explainer.nodes()[node].shape;
     if at[0] >= shape.height || at[1] >= shape.width || at[2] >= shape.channels {
         return Err(Error::Settings {
@@ -45,7 +64,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Vec<Orig
     }
     let mut origins = Vec::new();
     for (reader, own) in explainer.nodes().iter().enumerate().skip(node + 1) {
-        if !own.inputs.contains(&node) {
+        if !own.inputs.contains(&node) || !is_wanted(&own.operation) {
             continue;
         }
         if own.shape.time > 1 || shape.time > 1 {

@@ -171,6 +171,35 @@ fn the_origins_of_every_gradient_add_up_to_it() {
     }
 }
 
+/// What the later maps add is the gradient by a map.
+#[test]
+fn a_gradient_is_the_sum_of_what_later_maps_add() {
+    for text in NETWORKS {
+        let mut explainer = looked_at(&model(text));
+        explainer.trace_back(&Score::of(1));
+        let nodes = explainer.nodes().to_vec();
+        for (i, node) in nodes.iter().enumerate().take(nodes.len() - 1) {
+            let pixels = node.shape.height * node.shape.width;
+            for channel in 0..node.shape.channels.min(9) {
+                let found = composition::of_gradient(&explainer, i, channel, 2).unwrap();
+                for place in 0..pixels {
+                    let own = found.parts.iter();
+                    let mut adds: Vec<f32> =
+                        own.map(|part| part.adds.as_ref().unwrap()[place]).collect();
+                    adds.extend(found.others.iter().map(|(_, others)| others[place]));
+                    let size: f32 = adds.iter().map(|value| value.abs()).sum();
+                    let sum: f32 = adds.iter().sum();
+                    let gradient = explainer.gradient(i)[place * node.shape.channels + channel];
+                    assert!(
+                        (sum - gradient).abs() < 1e-5 * (0.1 + size),
+                        "{text}, node {i}, map {channel}: {sum} and {gradient}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// What the channels of the input, the others and the bias add is the map; and the sums by channel are those of one value.
 #[test]
 fn a_map_is_the_sum_of_what_its_parts_add() {
