@@ -36,6 +36,11 @@ impl Tile {
         }
     }
 
+    /// Height and width of the picture.
+    pub fn size(&self) -> [usize; 2] {
+        [self.shape.height, self.shape.width]
+    }
+
     /// The picture at its own size.
     pub fn drawing(&self) -> Drawing {
         let mut drawing = Drawing::blank(self.shape.width, self.shape.height);
