@@ -184,8 +184,9 @@ pub use shape::Shape;
 pub use train::Advice;
 pub use train::record::{self, Record};
 pub use train::{
-    Event, Keep, LossInput, Overview, Pace, PacePlan, Phase, Position, RatePoint, RateSearch,
-    RateSweep, Resumed, RunFolder, RunState, TrainSettings, TrainState, Trainer, class_weights,
+    Event, Keep, LayerGradient, LossInput, Overview, Pace, PacePlan, Phase, Position, RatePoint,
+    RateSearch, RateSweep, Resumed, RunFolder, RunState, TrainSettings, TrainState, Trainer,
+    class_weights,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};
