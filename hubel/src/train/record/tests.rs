@@ -53,7 +53,7 @@ fn events(model: &Model) -> Vec<Event<'_>> {
                     learning_rate: 1e-7 * falling,
                     gradient_norm: (phase == 2).then_some(3.5 * falling),
                     layer_gradients: match (phase, step) {
-                        (2, _) => &GRADIENTS,
+                        (2, _) => &GRADIENTS[..],
                         (_, 1) => &GRADIENTS[1..],
                         _ => &[],
                     },
