@@ -2,6 +2,7 @@
 import { read } from "./address.js";
 import { get } from "./api.js";
 import { html } from "./element.js";
+import "./lab.js";
 import "./network.js";
 import "./runs.js";
 import "./sizes.js";
@@ -26,6 +27,7 @@ const VIEWS = {
   network: { tag: "network-view", title: "Network" },
   sizes: { tag: "sizes-view", title: "Sizes" },
   runs: { tag: "runs-view", title: "Runs" },
+  lab: { tag: "lab-view", title: "Lab" },
 };
 
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

@@ -1,4 +1,5 @@
 //! What the page asks for, as JSON: a file for each subject.
+mod lab;
 mod network;
 mod runs;
 mod sizes;
@@ -15,15 +16,15 @@ use serde_json::{Value, json};
 
 use crate::Opening;
 
-/// The routes below `/api`.
-pub(crate) fn routes(opening: Arc<Opening>) -> Router {
+/// The routes below `/api`. The server was started in `folder`.
+pub(crate) fn routes(opening: Arc<Opening>, folder: &Path) -> Router {
     Router::new()
         .route("/start", get(start))
         .route("/networks", get(network::names))
         .route("/network", post(network::summary))
         .route("/sizes", get(sizes::places))
-        .route("/runs", get(runs::list))
-        .route("/runs/curves", get(runs::curves))
+        .merge(runs::routes(opening.clone()))
+        .merge(lab::routes(lab::folder(folder)))
         .fallback(nothing)
         .with_state(opening)
 }

@@ -9,4 +9,4 @@ mod assets;
 mod guard;
 mod server;
 
-pub use server::{OpenedNetwork, Opening, Studio};
+pub use server::{OpenedNetwork, Opening, Program, Studio};

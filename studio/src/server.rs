@@ -22,6 +22,17 @@ pub struct Opening {
     pub runs: PathBuf,
     /// The name of the run to show first: its path below `runs`.
     pub run: Option<String>,
+    /// The program that trains. Without it, the page starts no runs.
+    pub program: Option<Program>,
+}
+
+/// The program that trains.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// The names of its presets.
+    pub presets: Vec<&'static str>,
 }
 
 /// A network that the studio was opened with.
@@ -41,6 +52,8 @@ pub struct OpenedNetwork {
 pub struct Studio {
     address: Address,
     opening: Opening,
+    /// The folder in which it was started.
+    folder: PathBuf,
 }
 
 impl Studio {
@@ -58,6 +71,7 @@ impl Studio {
         Ok(Self {
             address: Address::take(folder, port)?,
             opening,
+            folder: folder.into(),
         })
     }
 
@@ -87,7 +101,7 @@ impl Studio {
             token,
             ..
         } = self.address;
-        let routes = routes(Guard { port, token }, self.opening);
+        let routes = routes(Guard { port, token }, self.opening, &self.folder);
         runtime.block_on(answer(listener, routes))
     }
 }
@@ -99,11 +113,11 @@ async fn answer(listener: TcpListener, routes: Router) -> io::Result<()> {
 }
 
 /// All routes, behind the guard.
-fn routes(guard: Guard, opening: Opening) -> Router {
+fn routes(guard: Guard, opening: Opening, folder: &Path) -> Router {
     Router::new()
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::file))
-        .nest("/api", api::routes(Arc::new(opening)))
+        .nest("/api", api::routes(Arc::new(opening), folder))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(
             Arc::new(guard),

@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use hubel::RunFolder;
-use hubel_studio::{OpenedNetwork, Opening};
+use hubel_studio::{OpenedNetwork, Opening, Program};
 
 use super::{Outcome, named, runs};
 use crate::args::Studio;
 use crate::console::{self, Console};
 use crate::interruption::Interruption;
+use crate::presets;
 
 /// Runs the command, until a signal ends it.
 pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
@@ -19,6 +20,14 @@ pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
             runs: here.into(),
             ..Opening::default()
         },
+    };
+    let opening = Opening {
+        // Without its own file, the page only shows.
+        program: std::env::current_exe().ok().map(|path| Program {
+            path,
+            presets: presets::NAMES.to_vec(),
+        }),
+        ..opening
     };
     let studio = hubel_studio::Studio::new(here, arguments.port, opening)?;
     for note in studio.notes() {
@@ -73,6 +82,7 @@ fn opening(shown: &str, console: &Console) -> Result<Opening, hubel::Error> {
         network,
         runs: folder,
         run: name,
+        ..Opening::default()
     })
 }
 

@@ -61,8 +61,26 @@ fn look_into(folder: &Path, name: &str, depth: usize, left: &mut usize, found: &
     }
 }
 
-fn is_run(folder: &Path) -> bool {
+/// Whether the folder itself holds a run.
+pub(super) fn is_run(folder: &Path) -> bool {
     folder.join(Record::EVENTS).exists() || RunFolder::model_in(folder).is_some()
+}
+
+/// The folders in `root` that hold neither a run nor folders with runs, in the order of their names. Hidden ones and links are left out.
+pub(super) fn folders(root: &Path) -> Vec<String> {
+    let runs = runs(root).runs;
+    let has_run = |name: &str| {
+        let mut tops = runs.iter().filter_map(|run| run.name.split('/').next());
+        tops.any(|top| top == name)
+    };
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.') && !has_run(name))
+        .collect();
+    names.sort();
+    names
 }
 
 /// The folder of the run with this name; `None` if there is none, or if it is not below `root`, also by a link.
