@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -316,11 +316,6 @@ impl Laboratory {
         let kept: Value = serde_json::from_slice(&bytes).ok()?;
         (kept["version"] == env!("CARGO_PKG_VERSION")).then_some(kept)
     }
-}
-
-/// The folder of the findings, below the folder in which the server was started.
-pub(super) fn folder(started_in: &Path) -> PathBuf {
-    started_in.join(".hubel").join("lab")
 }
 
 /// The findings as the page shows them.

@@ -2,7 +2,6 @@
 mod compare;
 mod control;
 mod curves;
-mod find;
 mod processes;
 
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::processes::Processes;
 use super::{Refusal, blocking};
-use crate::Opening;
+use crate::{Opening, find};
 
 /// The routes below `/api/runs`.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(opening: Arc<Opening>) -> Router<S> {

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking};
 use super::processes::Processes;
-use super::{curves, find, state};
+use super::{curves, state};
+use crate::find;
 
 /// A run with what its folder says.
 struct Side {

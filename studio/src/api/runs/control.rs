@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking};
-use super::find;
 use super::processes::{self, Processes};
+use crate::find;
 
 /// Data sets that have a name.
 const DATA_BY_NAME: [&str; 1] = ["mnist"];

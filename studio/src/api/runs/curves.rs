@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 
 use super::super::Refusal;
 use super::processes::Processes;
-use super::{find, state};
+use super::state;
+use crate::find;
 
 /// Most points of a curve by step.
 const MOST_POINTS: usize = 400;

@@ -10,8 +10,7 @@ use axum::http::StatusCode;
 use hubel::{RunFolder, shown};
 
 use super::super::Refusal;
-use super::find;
-use crate::{Opening, Program};
+use crate::{Opening, Program, find};
 
 /// The file in the folder of a run with what its process prints.
 pub(super) const LOG: &str = "train.log";

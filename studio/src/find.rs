@@ -10,20 +10,20 @@ const DEEPEST: usize = 3;
 const MOST_FOLDERS: usize = 5_000;
 
 /// The runs below a folder.
-pub(super) struct Found {
-    pub(super) runs: Vec<Run>,
-    pub(super) is_complete: bool,
+pub(crate) struct Found {
+    pub(crate) runs: Vec<Run>,
+    pub(crate) is_complete: bool,
 }
 
 /// A run.
-pub(super) struct Run {
+pub(crate) struct Run {
     /// Its path below the folder, with `/`.
-    pub(super) name: String,
-    pub(super) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
 }
 
 /// The runs below `root`, in the order of their names. Hidden folders and links are left out.
-pub(super) fn runs(root: &Path) -> Found {
+pub(crate) fn runs(root: &Path) -> Found {
     let mut found = Found {
         runs: Vec::new(),
         is_complete: true,
@@ -62,12 +62,12 @@ fn look_into(folder: &Path, name: &str, depth: usize, left: &mut usize, found: &
 }
 
 /// Whether the folder itself holds a run.
-pub(super) fn is_run(folder: &Path) -> bool {
+pub(crate) fn is_run(folder: &Path) -> bool {
     folder.join(Record::EVENTS).exists() || RunFolder::model_in(folder).is_some()
 }
 
 /// The folders in `root` that hold neither a run nor folders with runs, in the order of their names. Hidden ones and links are left out.
-pub(super) fn folders(root: &Path) -> Vec<String> {
+pub(crate) fn folders(root: &Path) -> Vec<String> {
     let runs = runs(root).runs;
     let has_run = |name: &str| {
         let mut tops = runs.iter().filter_map(|run| run.name.split('/').next());
@@ -84,7 +84,7 @@ pub(super) fn folders(root: &Path) -> Vec<String> {
 }
 
 /// The folder of the run with this name; `None` if there is none, or if it is not below `root`, also by a link.
-pub(super) fn run(root: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn run(root: &Path, name: &str) -> Option<PathBuf> {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if name.is_empty() || !Path::new(name).components().all(is_plain) {
         return None;
