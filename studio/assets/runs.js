@@ -164,7 +164,7 @@ class RunsView extends HTMLElement {
   }
 
   /** Stops or resumes a run. */
-  async #press(/** @type {Run} */ run, /** @type {"stop" | "resume"} */ what) {
+  async #press(/** @type {Pick<Run, "name" | "state">} */ run, /** @type {"stop" | "resume"} */ what) {
     this.#pressed.set(run.name, run.state);
     this.#problems.replaceChildren();
     void this.#ask(undefined);
@@ -179,7 +179,7 @@ class RunsView extends HTMLElement {
   }
 
   /** The button of a run. */
-  #button(/** @type {Run} */ run) {
+  #button(/** @type {Pick<Run, "name" | "state" | "is_stoppable" | "is_resumable">} */ run) {
     if (!run.is_stoppable && !run.is_resumable) return "";
     const what = run.is_stoppable ? "stop" : "resume";
     const isPressed = this.#pressed.has(run.name);
@@ -191,6 +191,8 @@ class RunsView extends HTMLElement {
     this.#runs = runs;
     this.#compareTwo();
     for (const run of runs) if (this.#pressed.has(run.name) && (this.#pressed.get(run.name) !== run.state || run.failed !== null)) this.#pressed.delete(run.name);
+    for (const name of this.#pressed.keys()) if (![...runs, ...starting].some((one) => one.name === name)) this.#pressed.delete(name);
+    if (this.#awaited !== "" && ![...runs, ...starting].some(({ name }) => name === this.#awaited)) this.#awaited = "";
     if (this.#awaited !== "" && runs.some((run) => run.name === this.#awaited && run.has_curves)) {
       this.#chosen = [this.#awaited];
       this.#awaited = "";
@@ -208,7 +210,7 @@ class RunsView extends HTMLElement {
       return;
     }
     const rows = [
-      ...waiting.map(({ name, says }) => [name, html("span", { class: "state running" }, "starting"), html("span", { class: "soft" }, shortened(says)), "", "", "", ""]),
+      ...waiting.map(({ name, says }) => [name, html("span", { class: "state running" }, "starting"), html("span", { class: "soft" }, shortened(says)), "", "", "", this.#button({ name, state: "starting", is_stoppable: true, is_resumable: false })]),
       ...runs.map((run) => [
         html("span", { class: "run" }, this.#box(run), html("label", { for: `run-${run.name}` }, run.name)),
         ...(run.problem ? [run.problem, "", "", "", "", ""] : [

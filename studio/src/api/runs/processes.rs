@@ -219,8 +219,13 @@ impl Log {
     }
 }
 
-/// Whether a process ended as it should: it is done, or a signal has stopped it after it saved (`hubel train` exits with 128 plus the signal's number).
+/// Whether a process ended as it should: it is done, or a signal has stopped it. `hubel train` saves and exits with 128 plus the signal's number; while it reads its
+/// data, there is nothing to save.
 fn is_fine(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return matches!(signal, 1 | 2 | 15);
+    }
     matches!(status.code(), Some(0 | 129 | 130 | 143))
 }
 
