@@ -42,7 +42,7 @@ export function compared(names, { settings, trained, outcomes }) {
     : `They were trained on ${grouped(trained.counts[0])} and ${grouped(trained.counts[1])} examples, ${grouped(trained.common)} of them the same.`;
   return [
     html("h2", {}, "Comparison"),
-    html("div", { class: "values" }, region("What came out", table("Values of the kept epoch", ["", ...names], results)), html("div", {}, said)),
-    html("p", { class: "soft" }, `${data} Whether a difference of accuracies is chance says `, html("code", {}, `hubel compare ${names.join(" ")}`), "."),
+    html("div", { class: "two" }, region("What came out", table("Values of the kept epoch", ["", ...names], results)), html("div", {}, said)),
+    html("p", { class: "soft" }, `${data} Could a difference of accuracies be chance? `, html("code", {}, `hubel compare ${names.join(" ")}`), " tests it."),
   ];
 }

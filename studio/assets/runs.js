@@ -50,6 +50,8 @@ class RunsView extends HTMLElement {
   #hasForm = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** The runs whose table of gradient norms is open. @type {Set<string>} */
+  #opened = new Set();
   #isBuilt = false;
   #drawsSoon = false;
 
@@ -285,7 +287,10 @@ class RunsView extends HTMLElement {
     this.#drawsSoon = true;
     requestAnimationFrame(() => {
       this.#drawsSoon = false;
+      const focused = document.activeElement?.id ?? "";
       this.#draw();
+      // What is drawn again keeps the focus.
+      if (/^(norms|values)-/.test(focused)) document.getElementById(focused)?.focus({ preventScroll: true });
     });
   }
 
@@ -330,14 +335,11 @@ class RunsView extends HTMLElement {
       figure("Accuracy", accuracy, { isShare: true }),
       figure("Learning rate", rate, { fromZero: true }),
       figure("Images per second", speed, { fromZero: true }),
-      ...shown.flatMap(({ name, curves }) => gradientChart(isOne ? "" : `, ${name}`, curves.gradients) ?? []),
+      ...shown.flatMap(({ name, curves }) => gradientChart(name, isOne, curves.gradients, this.#opened) ?? []),
       html("p", { class: "legend soft" },
         sample("line", "validation"), sample("dashed", "training, by epoch"), sample("faint", "training, means over some steps")),
     );
-    this.#values.append(
-      ...shown.map(({ name, curves }) => values(name, curves)),
-      ...shown.flatMap(({ name, curves }) => (curves.gradients.layers.length > 0 ? [gradientTable(name, curves.gradients)] : [])),
-    );
+    this.#values.append(...shown.map(({ name, curves }) => values(name, curves)));
   }
 }
 
@@ -348,11 +350,14 @@ const DEPTHS = 12;
 const layerName = ({ name, kind }) => `${kind} ${name}`.trim();
 
 /**
- * The norms of the gradients over time, with a legend.
- * @param {string} of
+ * The norms of the gradients over time, with a legend and a table.
+ * @param {string} run
+ * @param {boolean} isOne Whether this is the only run.
  * @param {Gradients} gradients
+ * @param {Set<string>} opened The runs whose table is open. The chart is drawn again and again.
  */
-function gradientChart(of, { at, layers }) {
+function gradientChart(run, isOne, { at, layers }, opened) {
+  const of = isOne ? "" : `, ${run}`;
   const drawn = layers.flatMap((layer) => (layer.norms ? [{ ...layer, norms: layer.norms }] : []));
   if (drawn.length === 0) return null;
   const series = drawn.map((layer, index) => {
@@ -360,22 +365,24 @@ function gradientChart(of, { at, layers }) {
     return { name: layerName(layer), run: 0, kind: /** @type {const} */ ("line"), colour, points: at.map((at, point) => /** @type {import("./curves.js").Point} */ ([at, layer.norms[point]])) };
   });
   const words = drawn.map((layer) => `${layerName(layer)} ${layer.last === null ? "none" : short(layer.last)}`).join(", ");
-  const note = drawn.length < layers.length ? `the ${drawn.length} of ${layers.length} layers with the largest and smallest last norms, ` : "";
+  const note = drawn.length < layers.length ? `, the ${drawn.length} of ${layers.length} layers with the largest and smallest last norms` : "";
   return html("figure", { class: "card gradients" },
-    html("figcaption", {}, html("b", {}, `Gradient norm by layer${of}`), " ", html("span", { class: "soft" }, `${note}before clipping, logarithmic; blue is the first layer, orange the last`)),
+    html("figcaption", {}, html("b", {}, `Gradient norm by layer${of}`), " ", html("span", { class: "soft" }, `before clipping${note}; blue is the first layer, orange the last`)),
     chart({ label: `Gradient norm by layer${of} over epochs, logarithmic. Last: ${words}`, series, isLogarithmic: true }),
-    html("ul", { class: "legend" }, ...series.map(({ name, colour }) => html("li", { class: "key" }, svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, svg("path", { class: `curve line ${colour}`, d: "M0 5H22" })), name))));
+    html("ul", { class: "legend" }, ...series.map(({ name, colour }) => html("li", { class: "key" }, svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, svg("path", { class: `curve line ${colour}`, d: "M0 5H22" })), name))),
+    html("details", { open: opened.has(run), ontoggle: (/** @type {Event} */ { target }) => (/** @type {HTMLDetailsElement} */ (target).open ? opened.add(run) : opened.delete(run)) },
+      html("summary", { id: `norms-of-${run}` }, layers.length > drawn.length ? `Values of all ${layers.length} layers` : "Values"), gradientTable(run, layers)));
 }
 
 /**
  * The norms of all layers in brief.
  * @param {string} name
- * @param {Gradients} gradients
+ * @param {Layer[]} layers
  */
-function gradientTable(name, { layers }) {
+function gradientTable(name, layers) {
   const norm = (/** @type {number | null} */ value) => (value === null ? "" : short(value));
   const rows = layers.map((layer) => [layer.name, layer.kind, norm(layer.first), norm(layer.last), norm(layer.smallest), norm(layer.largest)]);
-  return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Gradient norms of ${name}` },
+  return html("div", { class: "scroll", id: `norms-${name}`, tabindex: 0, role: "region", "aria-label": `Gradient norms of ${name}` },
     table(`${name}, gradient norm by layer`, ["layer", "kind", "first", "last", "smallest", "largest"], rows));
 }
 
@@ -414,7 +421,7 @@ function values(name, { epochs, state }) {
     String(epoch.at), short(epoch.loss), share(epoch.accuracy), epoch.validation_loss === null ? "" : short(epoch.validation_loss), share(epoch.validation_accuracy),
     short(epoch.learning_rate), epoch.images_per_second === null ? "" : grouped(Math.round(epoch.images_per_second)), `${epoch.seconds.toFixed(1)} s`]);
   const all = table(`${name} (${state}), epoch by epoch`, ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "learning rate", "images/s", "time"], rows);
-  return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Values of ${name}` }, all);
+  return html("div", { class: "scroll", id: `values-${name}`, tabindex: 0, role: "region", "aria-label": `Values of ${name}` }, all);
 }
 
 customElements.define("runs-view", RunsView);

@@ -31,7 +31,7 @@ export function trainForm({ changed, started }) {
       field("data", "Data", "grows", "mnist, or a folder or file in the folder of the studio"),
       field("network", "Network", "grows", "a name, or an architecture text")),
     html("div", { class: "fields" },
-      field("preset", "Preset"), field("epochs", "Epochs", "narrow"), field("learning_rate", "Learning rate", "narrow"), field("name", "Name of the run", "grows")),
+      field("preset", "Preset"), field("epochs", "Epochs", "narrow"), field("learning_rate", "Learning rate", "rate"), field("name", "Name of the run", "grows")),
     html("div", { class: "player" }, button, html("p", { class: "soft" }, "The run is a process of its own. It goes on when the server ends.")),
     problem, lists.data, lists.network);
 

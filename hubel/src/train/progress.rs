@@ -35,7 +35,7 @@ pub enum Event<'a> {
         learning_rate: f32,
         /// The norm of the gradient before clipping, if [`TrainSettings::clip`](crate::TrainSettings::clip) is set.
         gradient_norm: Option<f32>,
-        /// The gradient of each trained layer, in the order of the network. Empty in steps in which it was not measured: it is in the first 20 steps of a phase, and
+        /// The gradient of each trained layer, in the order of the network. Empty in steps in which it was not measured: it is in the first 50 steps of a phase, and
         /// then in each tenth.
         layer_gradients: &'a [LayerGradient],
         /// Mean speed since the start.

@@ -109,6 +109,9 @@ test("a run is started, watched, stopped and resumed, over a restart of the serv
   await hasEpochs(2);
   assert.match(await page.innerText("figure.gradients"), /Gradient norm by layer/);
   assert.equal(await page.locator("figure.gradients path.line").count() >= 7, true);
+  await page.click("figure.gradients summary");
+  // It stays open while the chart grows.
+  await hasEpochs(4);
   assert.match(await page.innerText("[aria-label='Gradient norms of runs/watched']"), /linear/);
 
   // The run is a process of its own.
