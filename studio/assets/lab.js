@@ -120,7 +120,7 @@ class LabView extends HTMLElement {
     if (one) {
       return this.#head.replaceChildren(
         html("p", { class: "back" }, html("a", { href: "#lab" }, "All experiments")),
-        html("h1", {}, one.title), html("p", { class: "lead" }, `${capital(one.question)} `, html("span", { class: "soft" }, `Item ${one.items.join(", ")} of the tutorial; hubel lab ${one.name}`)));
+        html("h1", {}, one.title), html("p", { class: "lead" }, `${capital(one.question)} `, html("span", { class: "soft" }, `${one.items.length > 1 ? "Items" : "Item"} ${one.items.join(", ")} of the tutorial; `, html("code", {}, `hubel lab ${one.name}`))));
     }
     this.#head.replaceChildren(html("h1", {}, "Lab"),
       html("p", { class: "lead" }, "Experiments that test what is said about convolutional networks. Each trains or computes with several seeds for up to a few minutes, and judges its claims by what it measured."),

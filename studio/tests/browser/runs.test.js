@@ -11,7 +11,7 @@ import { browser, kill, missing, studio } from "./server.js";
 const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 /** It trains for long enough to be stopped. */
 const NETWORK = "conv(24, kernel=5, padding=2)-batchnorm-relu-conv(32, padding=1)-batchnorm-relu-maxpool(2)-conv(32, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
-const EPOCHS = 40;
+const EPOCHS = 30;
 
 /** @type {string} */ let outer;
 /** @type {string} */ let folder;
@@ -27,13 +27,13 @@ before(async () => {
   if (missing) return;
   outer = await mkdtemp(join(tmpdir(), "hubel-runs-"));
   folder = join(outer, "my-pictures");
-  await writePictures(join(folder, "stripes"), 250);
+  await writePictures(join(folder, "stripes"), 120);
   if (PICTURES) await mkdir(PICTURES, { recursive: true });
   ({ server, url } = await studio(folder));
   chromium = await browser();
   const context = await chromium.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
   page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(error.message));
   await page.goto(url);
@@ -154,7 +154,7 @@ test("two runs are compared by settings and outcome", options, async () => {
   await go("#runs?run=runs/watched&run=runs/other");
   await page.waitForSelector("[aria-label='Settings that differ'] tbody tr");
   const settings = await page.innerText("[aria-label='Settings that differ']");
-  assert.match(settings, /epochs\s+40\s+3/);
+  assert.match(settings, /epochs\s+30\s+3/);
   assert.match(settings, /learning-rate\s+\S+\s+0\.01/);
   assert.match(await page.innerText("[aria-label='What came out']"), /validation accuracy/);
   assert.match(await page.innerText("section.comparison"), /the same [\d,]+ examples/);
