@@ -177,7 +177,7 @@ test("a run is watched live, over a restart of the server", options, async () =>
     await page.waitForSelector("label:text-is('runs/first')");
     if (!(await page.isChecked("#run-runs\\/first"))) await page.check("#run-runs\\/first");
     await page.waitForSelector(".connection.live");
-    const epochs = () => page.locator("runs-view .scroll:last-child tbody tr").count();
+    const epochs = () => page.locator("[aria-label='Values of runs/first'] tbody tr").count();
     await page.waitForFunction(() => document.querySelectorAll("[aria-label='Values of runs/first'] tbody tr").length >= 2);
     assert.match(await page.innerText(".state"), /running/);
     await kill(server);
