@@ -5,6 +5,7 @@ import { html } from "./element.js";
 import "./lab.js";
 import "./network.js";
 import "./runs.js";
+import "./see.js";
 import "./sizes.js";
 
 /**
@@ -18,6 +19,7 @@ import "./sizes.js";
  *   version: string,
  *   folder: string,
  *   run: string | null,
+ *   has_model: boolean,
  *   network: { title: string, text: string, input: string, classes: number } | null,
  * }} Start
  */
@@ -25,6 +27,7 @@ import "./sizes.js";
 /** @type {Record<string, { tag: string, title: string }>} */
 const VIEWS = {
   network: { tag: "network-view", title: "Network" },
+  see: { tag: "see-view", title: "See" },
   sizes: { tag: "sizes-view", title: "Sizes" },
   runs: { tag: "runs-view", title: "Runs" },
   lab: { tag: "lab-view", title: "Lab" },

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { check } from "./audit.js";
+import { check, visit } from "./page.js";
 import { browser, kill, missing, studio } from "./server.js";
 
 const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
@@ -15,6 +15,7 @@ const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 /** @type {import("playwright-core").Browser} */ let chromium;
 /** @type {import("playwright-core").Page} */ let page;
 /** @type {string[]} Errors in the console. */ const errors = [];
+/** @type {string[]} Requests that would leave the machine. */ const strangers = [];
 
 const options = { skip: missing };
 
@@ -24,12 +25,8 @@ before(async () => {
   if (PICTURES) await mkdir(PICTURES, { recursive: true });
   ({ server, url } = await studio(folder));
   chromium = await browser();
-  const context = await chromium.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
-  page = await context.newPage();
+  page = await visit(chromium, url, { noted: { errors, strangers } });
   page.setDefaultTimeout(120_000);
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(error.message));
-  await page.goto(url);
 });
 
 after(async () => {
@@ -91,7 +88,7 @@ test("an experiment that trains shows its progress, and is cancelled with the ke
   await page.keyboard.press("Enter");
   await page.waitForSelector("button:text-is('Run')");
   assert.match(await page.innerText(".findings"), /not been run/);
-  assert.deepEqual(errors, []);
+  assert.deepEqual([errors, strangers], [[], []]);
 });
 
 /** @param {string} name */

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { browser, kill, missing, studio } from "./server.js";
 
@@ -20,6 +21,7 @@ const EPOCHS = 30;
 /** @type {import("playwright-core").Browser} */ let chromium;
 /** @type {import("playwright-core").Page} */ let page;
 /** @type {string[]} Errors in the console. */ const errors = [];
+/** @type {string[]} Requests that would leave the machine. */ const strangers = [];
 
 const options = { skip: missing };
 
@@ -31,12 +33,8 @@ before(async () => {
   if (PICTURES) await mkdir(PICTURES, { recursive: true });
   ({ server, url } = await studio(folder));
   chromium = await browser();
-  const context = await chromium.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
-  page = await context.newPage();
+  page = await visit(chromium, url, { noted: { errors, strangers } });
   page.setDefaultTimeout(60_000);
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(error.message));
-  await page.goto(url);
 });
 
 after(async () => {
@@ -161,5 +159,5 @@ test("two runs are compared by settings and outcome", options, async () => {
   assert.equal(await page.locator("figure.gradients").count(), 2);
   await page.uncheck("#run-runs\\/other");
   await page.waitForFunction(() => document.querySelector("section.comparison")?.childElementCount === 0);
-  assert.deepEqual(errors, []);
+  assert.deepEqual([errors, strangers], [[], []]);
 });

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { check } from "./audit.js";
+import { check, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { browser, kill, missing, start, studio } from "./server.js";
 
@@ -42,22 +42,10 @@ after(async () => {
 });
 
 /**
- * A page that has been given the token.
  * @param {{ width: number, height: number }} viewport
  * @param {"light" | "dark"} colorScheme
  */
-async function opened(viewport, colorScheme) {
-  const context = await chromium.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("request", (request) => {
-    if (new URL(request.url()).host !== new URL(url).host) strangers.push(request.url());
-  });
-  await page.goto(url);
-  return page;
-}
+const opened = (viewport, colorScheme) => visit(chromium, url, { viewport, colorScheme, noted: { errors, strangers } });
 
 /** The network of the run that is watched. */
 const TRAINED = "conv(24, kernel=5, padding=2)-batchnorm-relu-conv(32, padding=1)-batchnorm-relu-maxpool(2)-conv(32, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
