@@ -212,16 +212,16 @@ class RunsView extends HTMLElement {
       return;
     }
     const rows = [
-      ...waiting.map(({ name, says }) => [name, html("span", { class: "state running" }, "starting"), html("span", { class: "soft" }, shortened(says)), "", "", "", this.#button({ name, state: "starting", is_stoppable: true, is_resumable: false })]),
+      ...waiting.map(({ name, says }) => [name, html("span", { class: "state running" }, "starting"), this.#button({ name, state: "starting", is_stoppable: true, is_resumable: false }), html("span", { class: "soft" }, shortened(says)), "", "", ""]),
       ...runs.map((run) => [
         html("span", { class: "run" }, this.#box(run), html("label", { for: `run-${run.name}` }, run.name)),
         ...(run.problem ? [run.problem, "", "", "", "", ""] : [
-          html("span", { class: `state ${run.state.replace(" ", "-")}` }, stateOf(run)), shortened(run.network ?? ""), run.epochs_done ? grouped(run.epochs_done) : "",
-          run.loss === null ? "" : short(run.loss), run.validation_accuracy === null ? "" : short(run.validation_accuracy, true), this.#button(run)]),
+          html("span", { class: `state ${run.state.replace(" ", "-")}` }, stateOf(run)), this.#button(run), shortened(run.network ?? ""), run.epochs_done ? grouped(run.epochs_done) : "",
+          run.loss === null ? "" : short(run.loss), run.validation_accuracy === null ? "" : short(run.validation_accuracy, true)]),
       ]),
     ];
     const focused = document.activeElement?.id;
-    const all = table("Choose the runs whose curves are shown", ["run", "state", "network", "epochs", "loss", "validation accuracy", "action"], rows);
+    const all = table("Choose the runs whose curves are shown", ["run", "state", "action", "network", "epochs", "loss", "validation accuracy"], rows);
     this.#list.replaceChildren(all, ...(is_complete ? [] : [html("p", { class: "soft" }, "There are more folders than are looked into, so the list is not complete.")]));
     if (focused?.startsWith("run-") || focused?.startsWith("button-")) document.getElementById(focused)?.focus({ preventScroll: true });
   }

@@ -118,8 +118,11 @@ mod tests {
             }
         }
         assert_eq!(gradients.layers().len(), 3);
-        for (layer, (name, squares)) in gradients.layers().iter().zip(&expected) {
-            assert_eq!(&layer.layer, name);
+        for (layer, name) in gradients.layers().iter().zip(["0", "1", "4"]) {
+            assert_eq!(layer.layer, name);
+            let (_, squares) = (expected.iter())
+                .find(|(known, _)| known == name)
+                .expect("each layer has tensors");
             assert!((f64::from(layer.norm) - squares.sqrt()).abs() < 1e-5 * squares.sqrt());
         }
         // Frozen layers have none.
