@@ -1,10 +1,12 @@
 //! The form that starts a run, and the buttons that stop and resume one.
-use std::path::{Component, Path};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use hubel::run_toml::RunToml;
 use hubel::{Network, Overview, RunState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,8 +77,9 @@ pub(super) async fn start(
         let own = folder.strip_prefix(root).unwrap_or(&folder);
         let run = own.display().to_string();
         let out = format!("--out={run}");
-        let arguments: Vec<String> = [options, vec![out, "--".into(), data]].concat();
-        processes.start(&run, &folder, &arguments)?;
+        let arguments = [options, vec![out, "--".into(), data]].concat();
+        let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+        processes.start(&run, &folder, root, &arguments)?;
         Ok(json!({ "run": run }))
     });
     started.await?.map(Json)
@@ -122,10 +125,24 @@ pub(super) async fn resume(
             let problem = format!("{run} is not a stopped run with a checkpoint");
             return Err(Refusal(StatusCode::CONFLICT, problem));
         }
-        processes.start(&run, &folder, &[format!("--resume={run}")])?;
+        let mut resume = OsString::from("--resume=");
+        resume.push(&folder);
+        let working = working_folder(&folder, processes.root());
+        processes.start(&run, &folder, &working, &[resume])?;
         Ok(json!({ "run": run }))
     });
     resumed.await?.map(Json)
+}
+
+/// The folder from which a run goes on: its settings name the data as it was called from the folder in which the run began. That is the folder of the studio, or
+/// the one in which the server was started.
+fn working_folder(run: &Path, root: &Path) -> PathBuf {
+    let settings = RunToml::read(run).unwrap_or_default();
+    let data = settings.setting("data").unwrap_or_default();
+    let started_in = std::env::current_dir().ok();
+    let mut places = [root.to_owned()].into_iter().chain(started_in);
+    let found = places.find(|place| place.join(&data).exists());
+    found.unwrap_or_else(|| root.to_owned())
 }
 
 fn unknown(run: &str) -> Refusal {

@@ -1,4 +1,5 @@
 //! Starts, stops and resumes runs. Each run is a process of its own, which goes on when the server ends.
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl Processes {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts `train` with these arguments for the run `name` in `folder`, and waits until it has failed or has begun, but not for long.
+    /// Starts `train` with these arguments in the folder `working`, for the run `name` in `folder`. Waits until it has failed or has begun, but not for long.
     ///
     /// # Errors
     /// With the program's message if it failed.
@@ -88,7 +89,8 @@ impl Processes {
         self: &Arc<Self>,
         name: &str,
         folder: &Path,
-        arguments: &[String],
+        working: &Path,
+        arguments: &[OsString],
     ) -> Result<(), Refusal> {
         let refused = |error: io::Error| {
             let problem = format!("cannot start the program: {error}");
@@ -99,7 +101,7 @@ impl Processes {
             let problem = "this server does not know the program that trains";
             Refusal(StatusCode::NOT_IMPLEMENTED, problem.into())
         })?;
-        let (log, child) = self.spawn(program, folder, arguments).map_err(refused)?;
+        let (log, child) = spawn(program, folder, working, arguments).map_err(refused)?;
         let mut started = self.lock();
         started.retain(|one| one.name != name);
         started.push(Started {
@@ -127,26 +129,6 @@ impl Processes {
             }
         }
         Ok(())
-    }
-
-    /// The process: in a group of its own, so that Ctrl-C in the terminal of the server does not reach it.
-    fn spawn(
-        &self,
-        program: &Program,
-        folder: &Path,
-        arguments: &[String],
-    ) -> io::Result<(Log, Child)> {
-        let path = folder.join(LOG);
-        let mut output = OpenOptions::new().create(true).append(true).open(&path)?;
-        let from = output.seek(SeekFrom::End(0))?;
-        let mut command = Command::new(&program.path);
-        command.arg("train").args(arguments);
-        command.current_dir(self.root()).stdin(Stdio::null());
-        command.stdout(output.try_clone()?).stderr(output);
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.spawn().inspect_err(|_| remove_if_no_run(folder))?;
-        Ok((Log { path, from }, child))
     }
 
     /// Waits until the process has ended, and notes how.
@@ -217,6 +199,26 @@ impl Log {
             message => message,
         }
     }
+}
+
+/// The process: in a group of its own, so that Ctrl-C in the terminal of the server does not reach it.
+fn spawn(
+    program: &Program,
+    folder: &Path,
+    working: &Path,
+    arguments: &[OsString],
+) -> io::Result<(Log, Child)> {
+    let path = folder.join(LOG);
+    let mut output = OpenOptions::new().create(true).append(true).open(&path)?;
+    let from = output.seek(SeekFrom::End(0))?;
+    let mut command = Command::new(&program.path);
+    command.arg("train").args(arguments);
+    command.current_dir(working).stdin(Stdio::null());
+    command.stdout(output.try_clone()?).stderr(output);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let child = command.spawn().inspect_err(|_| remove_if_no_run(folder))?;
+    Ok((Log { path, from }, child))
 }
 
 /// Whether a process ended as it should: it is done, or a signal has stopped it. `hubel train` saves and exits with 128 plus the signal's number; while it reads its
