@@ -14,6 +14,9 @@ import { figure } from "./plots.js";
  * @typedef {{ running: Running | null, ended: { name: string, problem: string | null } | null }} Progress
  */
 
+/** Longer texts of a table are broken into lines. */
+const SENTENCE = 48;
+
 class LabView extends HTMLElement {
   /** @type {Experiment[]} */
   #experiments = [];
@@ -193,7 +196,10 @@ function parts(name, { setup, measured, claims, tables, charts, pictures, second
     ...(charts.length === 0 ? [] : [html("div", { class: "charts" }, ...charts.map(figure))]),
     ...tables.map(({ title, columns, rows }) => {
       const all = table(title, columns.map(({ heading }) => heading), rows);
-      for (const row of all.rows) columns.forEach((column, index) => row.cells[index].classList.add(column.is_of_words ? "word" : "number"));
+      columns.forEach((column, index) => {
+        const isOfSentences = rows.some((row) => row[index].length > SENTENCE);
+        for (const row of all.rows) row.cells[index].classList.add(isOfSentences ? "sentence" : column.is_of_words ? "word" : "number");
+      });
       return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, all);
     }),
     ...(pictures.length === 0 ? [] : [html("div", { class: "pictures" }, ...pictures.map(({ name: picture, caption }) => html("figure", { class: "card" },

@@ -10,9 +10,9 @@ import { html, svg, table } from "./element.js";
  */
 
 const WIDTH = 560;
-const EDGE = { left: 64, right: 18, top: 12, bottom: 44 };
+const EDGE = { left: 64, right: 18, top: 17, bottom: 44 };
 /** Height of a plot of lines. */
-const HEIGHT = 270;
+const HEIGHT = 275;
 /** Heights of a name and of a dot in a plot beside names. */
 const [NAME, DOT] = [22, 15];
 
@@ -71,7 +71,41 @@ function range(axis, values) {
   return axis.logarithmic ? [low / (high / low) ** 0.05, high * (high / low) ** 0.05] : [low - room, high + room];
 }
 
-const ticksOf = (/** @type {Axis} */ axis, /** @type {[number, number]} */ [low, high], /** @type {number} */ count) => (axis.logarithmic ? logarithmicTicks(low, high) : ticks(low, high, count));
+/** Most powers of ten on an axis. */
+const MOST_POWERS = 7;
+/** Least distance of two numbers below an axis. */
+const APART = 46;
+
+const compact = new Intl.NumberFormat("en-US", { notation: "compact" });
+/** A number with few letters: `34M`, `1e-4`. */
+const brief = (/** @type {number} */ value) => (Math.abs(value) >= 1e4 ? compact.format(value) : value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : short(value));
+
+/** @param {Axis} axis @param {[number, number]} range @param {number} count */
+function ticksOf(axis, [low, high], count) {
+  if (!axis.logarithmic) return ticks(low, high, count);
+  const all = logarithmicTicks(low, high);
+  const step = Math.ceil(all.length / MOST_POWERS);
+  return all.filter((_, index) => (all.length - 1 - index) % step === 0);
+}
+
+/**
+ * The numbers below an axis: the places of the points if these are few, as far as there is room for them.
+ * @param {Axis} axis
+ * @param {[number, number]} range
+ * @param {(number | null)[]} places
+ * @param {(value: number) => number} x
+ */
+export function below(axis, range, places, x) {
+  const own = [...new Set(places.filter((place) => place !== null))].sort((one, other) => one - other);
+  const wanted = own.length > 0 && own.length <= 8 ? own : ticksOf(axis, range, 6);
+  let last = -Infinity;
+  return wanted.filter((value) => {
+    const isApart = x(value) - last >= APART;
+    if (isApart) last = x(value);
+    return isApart;
+  });
+}
+
 const ends = (/** @type {Series[]} */ series) => series.flatMap(({ points }) => points.flatMap(({ y, error }) => (y === null ? [] : [y - (error ?? 0), y + (error ?? 0)])));
 
 /**
@@ -87,8 +121,8 @@ function lines(yAxis, xAxis, series) {
   const y = scale(up, [HEIGHT - EDGE.bottom, EDGE.top + 14], yAxis.logarithmic);
   for (const tick of ticksOf(yAxis, up, 5)) drawing.append(
     svg("line", { class: "grid", x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(tick).toFixed(1), y2: y(tick).toFixed(1) }),
-    svg("text", { class: "tick value", x: EDGE.left - 8, y: y(tick).toFixed(1) }, short(tick)));
-  for (const tick of ticksOf(xAxis, across, 6)) drawing.append(svg("text", { class: "tick", x: x(tick).toFixed(1), y: HEIGHT - EDGE.bottom + 18 }, short(tick)));
+    svg("text", { class: "tick value", x: EDGE.left - 8, y: y(tick).toFixed(1) }, brief(tick)));
+  for (const tick of below(xAxis, across, series.flatMap(({ points }) => points.map(({ x }) => x)), x)) drawing.append(svg("text", { class: "tick", x: x(tick).toFixed(1), y: HEIGHT - EDGE.bottom + 18 }, brief(tick)));
   drawing.append(svg("text", { class: "tick axis", x: WIDTH - EDGE.right, y: HEIGHT - 6 }, xAxis.label), svg("text", { class: "tick upper", x: 4, y: EDGE.top }, yAxis.label));
   series.forEach(({ points }, index) => {
     const places = points.filter((point) => point.x !== null && point.y !== null && Number.isFinite(x(point.x)) && Number.isFinite(y(point.y)));
@@ -117,7 +151,7 @@ function spreads(axis, groups, series) {
   const x = scale(across, [24, WIDTH - 24], axis.logarithmic);
   for (const tick of ticksOf(axis, across, 6)) drawing.append(
     svg("line", { class: "grid", x1: x(tick).toFixed(1), x2: x(tick).toFixed(1), y1: EDGE.top, y2: height - EDGE.bottom + 4 }),
-    svg("text", { class: "tick", x: x(tick).toFixed(1), y: height - EDGE.bottom + 20 }, short(tick)));
+    svg("text", { class: "tick", x: x(tick).toFixed(1), y: height - EDGE.bottom + 20 }, brief(tick)));
   drawing.append(svg("text", { class: "tick axis", x: WIDTH - EDGE.right, y: height - 6 }, axis.label));
   groups.forEach((name, group) => {
     const top = EDGE.top + row * group;
