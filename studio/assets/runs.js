@@ -4,6 +4,7 @@ import { get, latest, post } from "./api.js";
 import { compared } from "./compare.js";
 import { chart, short } from "./curves.js";
 import { grouped, html, svg, table } from "./element.js";
+import { gradientChart } from "./gradients.js";
 import { FIELDS, trainForm } from "./train.js";
 
 /** @typedef {import("./curves.js").Series} Series */
@@ -16,10 +17,7 @@ import { FIELDS, trainForm } from "./train.js";
  * @typedef {{ at: number, loss: number | null, learning_rate: number, images_per_second: number | null }} Step
  * @typedef {{ at: number, loss: number, accuracy: number, validation_loss: number | null, validation_accuracy: number | null,
  *   learning_rate: number, images_per_second: number | null, seconds: number }} Epoch
- * @typedef {{ name: string, kind: string, first: number | null, last: number | null, smallest: number | null, largest: number | null,
- *   norms: (number | null)[] | null }} Layer The norms of its gradient; `norms` is null if it is not drawn.
- * @typedef {{ at: number[], layers: Layer[] }} Gradients
- * @typedef {{ state: string, steps: Step[], epochs: Epoch[], gradients: Gradients }} Curves
+ * @typedef {{ state: string, steps: Step[], epochs: Epoch[], gradients: import("./gradients.js").Gradients }} Curves
  */
 
 /** How often the list is read again. */
@@ -102,6 +100,8 @@ class RunsView extends HTMLElement {
     this.#form.show(values);
     this.#toggleForm(values.get("start") === "1");
     await this.#ask(undefined);
+    // Another view may be shown by now.
+    if (!this.isConnected) return;
     this.#poll();
     // Without a choice, the newest run with curves is shown.
     const first = this.#runs.find((run) => run.has_curves);
@@ -341,49 +341,6 @@ class RunsView extends HTMLElement {
     );
     this.#values.append(...shown.map(({ name, curves }) => values(name, curves)));
   }
-}
-
-/** Number of colours from the first to the last layer, as in the style sheet. */
-const DEPTHS = 12;
-
-/** @param {Layer} layer `conv 0`: its kind and its name. */
-const layerName = ({ name, kind }) => `${kind} ${name}`.trim();
-
-/**
- * The norms of the gradients over time, with a legend and a table.
- * @param {string} run
- * @param {boolean} isOne Whether this is the only run.
- * @param {Gradients} gradients
- * @param {Set<string>} opened The runs whose table is open. The chart is drawn again and again.
- */
-function gradientChart(run, isOne, { at, layers }, opened) {
-  const of = isOne ? "" : `, ${run}`;
-  const drawn = layers.flatMap((layer) => (layer.norms ? [{ ...layer, norms: layer.norms }] : []));
-  if (drawn.length === 0) return null;
-  const series = drawn.map((layer, index) => {
-    const colour = `depth-${drawn.length < 2 ? 0 : Math.round((index * (DEPTHS - 1)) / (drawn.length - 1))}`;
-    return { name: layerName(layer), run: 0, kind: /** @type {const} */ ("line"), colour, points: at.map((at, point) => /** @type {import("./curves.js").Point} */ ([at, layer.norms[point]])) };
-  });
-  const words = drawn.map((layer) => `${layerName(layer)} ${layer.last === null ? "none" : short(layer.last)}`).join(", ");
-  const note = drawn.length < layers.length ? `, the ${drawn.length} of ${layers.length} layers with the largest and smallest last norms` : "";
-  return html("figure", { class: "card gradients" },
-    html("figcaption", {}, html("b", {}, `Gradient norm by layer${of}`), " ", html("span", { class: "soft" }, `before clipping${note}; blue is the first layer, orange the last`)),
-    chart({ label: `Gradient norm by layer${of} over epochs, logarithmic. Last: ${words}`, series, isLogarithmic: true }),
-    html("ul", { class: "legend" }, ...series.map(({ name, colour }) => html("li", { class: "key" }, svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, svg("path", { class: `curve line ${colour}`, d: "M0 5H22" })), name))),
-    html("details", { open: opened.has(run), ontoggle: (/** @type {Event} */ { target }) => (/** @type {HTMLDetailsElement} */ (target).open ? opened.add(run) : opened.delete(run)) },
-      html("summary", { id: `norms-of-${run}` }, layers.length > drawn.length ? `Values of all ${layers.length} layers` : "Values"), gradientTable(run, layers)));
-}
-
-/**
- * The norms of all layers in brief.
- * @param {string} name
- * @param {Layer[]} layers
- */
-function gradientTable(name, layers) {
-  const norm = (/** @type {number | null} */ value) => (value === null ? "" : short(value));
-  const rows = layers.map((layer) => [layer.name, layer.kind, norm(layer.first), norm(layer.last), norm(layer.smallest), norm(layer.largest)]);
-  return html("div", { class: "scroll", id: `norms-${name}`, tabindex: 0, role: "region", "aria-label": `Gradient norms of ${name}` },
-    table(`${name}, gradient norm by layer`, ["layer", "kind", "first", "last", "smallest", "largest"], rows));
 }
 
 /**

@@ -106,7 +106,7 @@ test("a run is started, watched, stopped and resumed, over a restart of the serv
   await page.waitForSelector(".connection.live");
   await hasEpochs(2);
   assert.match(await page.innerText("figure.gradients"), /Gradient norm by layer/);
-  assert.equal(await page.locator("figure.gradients path.line").count() >= 7, true);
+  assert.equal(await page.locator("figure.gradients .chart path.curve").count() >= 7, true);
   await page.click("figure.gradients summary");
   // It stays open while the chart grows.
   await hasEpochs(4);
