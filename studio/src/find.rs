@@ -117,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn folders_without_runs_are_offered_as_data() {
+        let root = folder_with_runs();
+        for name in ["photos/cats", "sounds"] {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+        }
+        assert_eq!(folders(root.path()), ["photos", "sounds"]);
+    }
+
+    #[test]
     fn nothing_outside_the_folder_is_a_run() {
         let outer = folder_with_runs();
         let root = outer.path().join("runs").canonicalize().unwrap();

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_first_steps_and_each_tenth_are_measured() {
-        let due: Vec<usize> = (1..=60)
+        let due: Vec<usize> = (1..=90)
             .filter(|step| Gradients::are_due(step - 1))
             .collect();
         let later = [60, 70, 80, 90];
