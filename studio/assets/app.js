@@ -2,6 +2,7 @@
 import { read } from "./address.js";
 import { get } from "./api.js";
 import { html } from "./element.js";
+import "./lab.js";
 import "./network.js";
 import "./runs.js";
 import "./see.js";
@@ -29,6 +30,7 @@ const VIEWS = {
   see: { tag: "see-view", title: "See" },
   sizes: { tag: "sizes-view", title: "Sizes" },
   runs: { tag: "runs-view", title: "Runs" },
+  lab: { tag: "lab-view", title: "Lab" },
 };
 
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

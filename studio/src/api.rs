@@ -1,4 +1,5 @@
 //! What the page asks for, as JSON: a file for each subject.
+mod lab;
 mod models;
 mod network;
 mod pictures;
@@ -45,8 +46,8 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/networks", get(network::names))
         .route("/network", post(network::summary))
         .route("/sizes", get(sizes::places))
-        .route("/runs", get(runs::list))
-        .route("/runs/curves", get(runs::curves))
+        .merge(runs::routes(shared.opening.clone()))
+        .merge(lab::routes(shared.folder.join("lab")))
         .fallback(nothing)
         .with_state(shared)
 }

@@ -13,4 +13,4 @@ mod models;
 mod pictures;
 mod server;
 
-pub use server::{OpenedModel, OpenedNetwork, Opening, Studio};
+pub use server::{OpenedModel, OpenedNetwork, Opening, Program, Studio};

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use hubel::data::{Evaluation, Kind, Options, evaluation};
+use hubel::run_toml::RunToml;
 use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
 
 use crate::Opening;
@@ -103,10 +104,9 @@ impl Models {
     }
 
     /// The data that a run was trained on. Its settings have the path as it was given, from the folder in which the training began.
-    fn data_of(&self, run: &Path) -> Option<PathBuf> {
-        let settings = std::fs::read_to_string(run.join(RunFolder::SETTINGS)).ok()?;
-        let settings: toml::Table = settings.parse().ok()?;
-        let given = PathBuf::from(settings.get("data")?.as_str()?);
+    pub(crate) fn data_of(&self, run: &Path) -> Option<PathBuf> {
+        let settings = RunToml::read(run).ok()?;
+        let given = PathBuf::from(settings.setting("data")?);
         if given.exists() {
             return Some(given);
         }
