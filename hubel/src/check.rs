@@ -298,12 +298,13 @@ pub fn check_as(
     listen: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Inspection> {
     let path = path_or_name.as_ref();
-    let found = catalogue::find(path, kind)?;
+    let (found, corrected) = catalogue::find(path, kind)?.corrected();
     #[cfg(feature = "sound")]
     if let Found::Files(catalogue) = &found
         && catalogue.kind == data::Kind::Sounds
     {
-        let examined = sounds::examine(catalogue, listen);
+        let mut examined = sounds::examine(catalogue, listen);
+        examined.notes.extend(corrected);
         return Ok(of_recordings(examined, found));
     }
     if let Found::Files(catalogue) = &found
@@ -332,6 +333,7 @@ pub fn check_as(
         Found::Arrays(splits) => (splits.description.clone(), splits.notes.clone()),
     };
     let dim = samples.whole().filter(|(_, facts)| facts.is_dim).count();
+    notes.extend(corrected);
     notes.extend(picture::dim_note(dim));
     let levels = samples.whole().filter_map(|(_, facts)| facts.levels);
     notes.extend(levels_note(levels));
