@@ -108,6 +108,8 @@ use hubel_kernels::Cpu;
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
 #[cfg(feature = "pictures")]
+pub use catalogue::files as files_of;
+#[cfg(feature = "pictures")]
 pub use corrections::{Correction, Corrections};
 #[cfg(feature = "tables")]
 pub use csv::texts_in_table;

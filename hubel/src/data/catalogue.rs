@@ -245,6 +245,33 @@ fn describe(
     format!("{form}, {classes} {noun}, {counts} {images}{shape}{names}")
 }
 
+/// The files that hold the samples at `path`, without reading them: those in class folders, or those that a table names. A clip may be a folder. Arrays, and a table of pixels or texts, have
+/// none.
+///
+/// # Errors
+/// As for [`open`](crate::data::open), if there is no known form or a table is damaged.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    let of_catalogue = |catalogue: Catalogue| {
+        let files = catalogue.files.into_iter();
+        files.map(|file| file.path).collect()
+    };
+    let found = match path.is_dir() {
+        true => {
+            let mut contents = folder::contents(path)?;
+            contents.files.retain(|file| !Corrections::is_file(file));
+            match tables::in_folder(path, &contents, None)? {
+                None => return folder::find(path, contents, None).map(of_catalogue),
+                Some(found) => found,
+            }
+        }
+        false => in_file(path, None)?,
+    };
+    Ok(match found {
+        Found::Files(catalogue) => of_catalogue(catalogue),
+        Found::Arrays(_) => Vec::new(),
+    })
+}
+
 /// As [`find_of_known_classes`], when the classes are not known in advance.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ mod lines;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::data::catalogue::{self, Catalogue, Found, thousands};
@@ -66,51 +66,58 @@ impl Corrections {
         Ok(Self { lines })
     }
 
+    /// Whether the labels of a folder can be corrected in this way: they are those of class folders.
+    pub fn are_possible_in(folder: &Path) -> bool {
+        folder.is_dir() && catalogue::of_class_folders(folder).is_ok()
+    }
+
     /// Changes the correction of a sample in a folder and replaces the file; `None` takes the correction back. `sample` is the path of the sample relative to the folder, with `/`. A
-    /// correction to the class that the sample's folder has already takes it back, too. The file is removed with its last line. Returns the corrections after the change.
+    /// correction to the class that the sample's folder has already takes it back, too. The file is removed with its last line. Returns the class that the sample has now, or `None` if it
+    /// is left out.
     ///
     /// # Errors
-    /// [`Error::DataFile`] if the sample or the class does not exist, or if an older line of the file is wrong; then the file stays as it is. As for [`open`](crate::data::open), if
+    /// [`Error::DataFile`] if the sample or the class does not exist, or if another line of the file is wrong; then the file stays as it is. As for [`open`](crate::data::open), if
     /// there are no class folders. [`Error::Io`] if the file cannot be written.
-    pub fn change(folder: &Path, sample: &str, correction: Option<Correction>) -> Result<Self> {
+    pub fn change(
+        folder: &Path,
+        sample: &str,
+        correction: Option<Correction>,
+    ) -> Result<Option<String>> {
         let _only_one = CHANGING
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let catalogue = catalogue::of_class_folders(folder)?;
         let mut corrections = Self::read(folder)?;
         let name = composed(sample);
-        let place = corrections
+        let old = corrections
             .lines
             .iter()
             .position(|line| line.name() == name);
-        match correction {
-            None => {
-                place.map(|place| corrections.lines.remove(place));
-            }
-            Some(correction) => {
-                let place = place.unwrap_or(corrections.lines.len());
-                let line = Line {
-                    // The header is line 1.
-                    number: place + 2,
-                    path: sample.to_owned(),
-                    correction,
-                };
-                match corrections.lines.get_mut(place) {
-                    Some(old) => *old = line,
-                    None => corrections.lines.push(line),
-                }
-            }
+        let place = old.unwrap_or(corrections.lines.len());
+        let line = Line {
+            // The header is line 1.
+            number: place + 2,
+            path: sample.to_owned(),
+            // Without a correction, the line only looks for the sample.
+            correction: correction.clone().unwrap_or(Correction::LeftOut),
+        };
+        match old {
+            Some(place) => corrections.lines[place] = line,
+            None => corrections.lines.push(line),
         }
         let labels = corrections.labels(folder, &catalogue)?;
-        let changes_nothing = |path: &Path| {
-            let file = catalogue.files.iter().find(|file| file.path == path);
-            file.is_some_and(|file| labels.get(path) == Some(&Some(file.label)))
+        let is_it = |path: &Path| name_in(folder, path).is_some_and(|known| known == name);
+        let file = catalogue.files.iter().find(|file| is_it(&file.path));
+        let file = file.expect("the labels are those of files");
+        let right = match correction {
+            None => Some(file.label),
+            Some(_) => labels.by_path[&file.path],
         };
-        corrections
-            .lines
-            .retain(|line| line.name() != name || !changes_nothing(&folder.join(&line.path)));
+        if right == Some(file.label) {
+            corrections.lines.remove(place);
+        }
         corrections.write(folder)?;
-        Ok(corrections)
+        Ok(right.map(|label| catalogue.classes[label].clone()))
     }
 
     /// The correction of a sample, by its path relative to the folder.
@@ -190,14 +197,9 @@ impl Corrections {
         if self.is_empty() {
             return Ok(labels);
         }
-        let name_of = |path: &Path| {
-            let relative = path.strip_prefix(folder).ok()?;
-            let parts = relative.iter().map(|part| part.to_string_lossy());
-            Some(composed(&parts.collect::<Vec<_>>().join("/")))
-        };
         let files = catalogue.files.iter();
         let files: HashMap<String, &Path> = files
-            .filter_map(|file| Some((name_of(&file.path)?, file.path.as_path())))
+            .filter_map(|file| Some((name_in(folder, &file.path)?, file.path.as_path())))
             .collect();
         let classes: HashMap<String, usize> = (catalogue
             .classes
@@ -238,6 +240,13 @@ impl Corrections {
     }
 }
 
+/// The path of a file relative to the folder, in the form in which paths are compared.
+fn name_in(folder: &Path, path: &Path) -> Option<String> {
+    let parts = path.strip_prefix(folder).ok()?.iter();
+    let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
+    Some(composed(&parts.join("/")))
+}
+
 /// Why a line names no sample.
 fn no_sample(folder: &Path, path: &str, kind: Kind) -> String {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
@@ -259,15 +268,11 @@ fn no_sample(folder: &Path, path: &str, kind: Kind) -> String {
 /// The right labels of samples by their paths.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Labels {
-    by_path: HashMap<std::path::PathBuf, Option<usize>>,
+    /// `None`: the sample is left out.
+    by_path: HashMap<PathBuf, Option<usize>>,
 }
 
 impl Labels {
-    /// The right label of a sample; `None` if it has no correction, `Some(None)` if it is left out.
-    fn get(&self, path: &Path) -> Option<&Option<usize>> {
-        self.by_path.get(path)
-    }
-
     /// The paths of the samples that are left out.
     pub(super) fn left_out(&self) -> HashSet<&Path> {
         let left_out = self.by_path.iter().filter(|(_, label)| label.is_none());

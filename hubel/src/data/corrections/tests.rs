@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::data::{
-    Correction, Corrections, Options, Part, Preparation, Splits, evaluation, open_with,
+    Correction, Corrections, Options, Part, Preparation, Splits, evaluation, files_of, open_with,
 };
 use crate::{Error, Result};
 
@@ -96,6 +96,12 @@ fn the_evaluation_and_the_check_use_the_same_labels() {
     assert_eq!(inspection.pictures, 79);
     assert!(inspection.notes.iter().any(|known| known == note));
     assert!(inspection.findings.is_empty(), "{:?}", inspection.findings);
+    let counts: Vec<(String, usize)> = (inspection.classes().into_iter())
+        .map(|own| (own.class, own.training))
+        .collect();
+    assert_eq!(counts, [("ants".to_owned(), 39), ("bees".to_owned(), 40)]);
+    // The file is none of the samples.
+    assert_eq!(files_of(root).unwrap().len(), 80);
 }
 
 #[test]
@@ -176,7 +182,8 @@ fn corrections_are_set_changed_and_taken_back() {
     let odd = "ants/a, \"b\".pgm";
     fs::copy(root.join("ants/0.pgm"), root.join(odd)).unwrap();
     Corrections::change(root, odd, class("bees")).unwrap();
-    Corrections::change(root, "bees/7.pgm", Some(Correction::LeftOut)).unwrap();
+    let left_out = Corrections::change(root, "bees/7.pgm", Some(Correction::LeftOut));
+    assert_eq!(left_out.unwrap(), None);
     let text = fs::read_to_string(root.join(Corrections::FILE)).unwrap();
     assert_eq!(
         text,
@@ -186,7 +193,11 @@ fn corrections_are_set_changed_and_taken_back() {
     assert_eq!(read.of(odd), class("bees").as_ref());
     assert_eq!((read.len(), read.of("ants/1.pgm")), (2, None));
     let changed = Corrections::change(root, "bees/7.pgm", class("ants")).unwrap();
-    assert_eq!(changed.of("bees/7.pgm"), class("ants").as_ref());
+    assert_eq!(changed.as_deref(), Some("ants"));
+    assert_eq!(
+        Corrections::read(root).unwrap().of("bees/7.pgm"),
+        class("ants").as_ref()
+    );
     // Refused changes leave the file as it is.
     let before = fs::read(root.join(Corrections::FILE)).unwrap();
     for (sample, name) in [
@@ -203,7 +214,8 @@ fn corrections_are_set_changed_and_taken_back() {
     // The class of the folder is no correction.
     Corrections::change(root, "bees/7.pgm", class("bees")).unwrap();
     let last = Corrections::change(root, odd, None).unwrap();
-    assert!(last.is_empty() && !root.join(Corrections::FILE).exists());
+    assert_eq!(last.as_deref(), Some("ants"));
+    assert!(!root.join(Corrections::FILE).exists());
 }
 
 #[test]
