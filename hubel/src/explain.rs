@@ -7,6 +7,8 @@
 //! |---|---|
 //! | What did each layer compute, and what is the gradient of a score by it? | [`Explainer`] |
 //! | How is one value of a map computed, and where does its gradient go? | [`arithmetic`] |
+//! | Where does the gradient of one value come from? | [`origins`] |
+//! | How is one map made of the maps before it? | [`composition`] |
 //! | Where in a picture does a filter, learned or made by hand, respond? | [`response`], [`kernel`] |
 //! | Which places of the picture support a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
 //! | Which words of a text support a class, and can that be trusted? | [`words`] |
@@ -36,6 +38,7 @@
 //! maps and their gradients stay in memory.
 pub mod arithmetic;
 pub mod cascade;
+pub mod composition;
 pub mod deletion;
 #[cfg(feature = "drawings")]
 pub mod draw;
@@ -46,6 +49,8 @@ pub mod kernel;
 pub mod method;
 pub mod neighbours;
 pub mod occlusion;
+pub mod origins;
+mod padded;
 #[cfg(feature = "pictures")]
 pub mod response;
 pub mod words;

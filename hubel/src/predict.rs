@@ -174,7 +174,11 @@ impl Predictor {
             })
     }
 
-    fn predict_prepared(&mut self, prepared: &Prepared) -> Result<Prediction> {
+    /// Classifies a prepared picture.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] if it was prepared for another input; [`Error::NotFinite`] if the model's outputs are NaN or infinite; [`Error::Memory`].
+    pub fn predict_prepared(&mut self, prepared: &Prepared) -> Result<Prediction> {
         let probabilities = self.predict_tensor(&prepared.tensor)?.to_vec();
         Ok(Prediction::new(
             self.model(),

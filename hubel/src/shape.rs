@@ -56,7 +56,7 @@ impl Shape {
     }
 
     /// The map at one time.
-    pub(crate) fn frame(self) -> Self {
+    pub fn frame(self) -> Self {
         self.over(1)
     }
 

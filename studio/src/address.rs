@@ -8,7 +8,7 @@ use hubel::{Error, Result, shown};
 use serde::{Deserialize, Serialize};
 
 /// Where the address is kept, below the current folder.
-const FOLDER: &str = ".hubel";
+pub(crate) const FOLDER: &str = ".hubel";
 const FILE: &str = "studio.json";
 
 /// What is kept.

@@ -1,23 +1,44 @@
 //! What the page asks for, as JSON: a file for each subject.
+mod models;
 mod network;
+mod pictures;
 mod runs;
+mod see;
 mod sizes;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::Opening;
+use crate::pictures::LARGEST;
+use crate::server::Shared;
 
 /// The routes below `/api`.
-pub(crate) fn routes(opening: Arc<Opening>) -> Router {
+pub(crate) fn routes(shared: Shared) -> Router {
     Router::new()
+        .route("/models", get(models::list))
+        .route(
+            "/pictures",
+            post(pictures::send).layer(DefaultBodyLimit::max(LARGEST)),
+        )
+        .route("/samples", post(pictures::samples))
+        .route("/see", post(see::see))
+        .route("/see/layer", post(see::layer))
+        .route("/see/map", post(see::map))
+        .route("/see/value", post(see::value))
+        .route("/see/softmax", post(see::softmax))
+        .route("/see/why", post(see::why))
+        .route("/see/kernel", post(see::kernel))
+        .route("/kernels", get(see::kernels))
         .route("/start", get(start))
         .route("/networks", get(network::names))
         .route("/network", post(network::summary))
@@ -25,7 +46,7 @@ pub(crate) fn routes(opening: Arc<Opening>) -> Router {
         .route("/runs", get(runs::list))
         .route("/runs/curves", get(runs::curves))
         .fallback(nothing)
-        .with_state(opening)
+        .with_state(shared)
 }
 
 /// `/api/start`: what the studio was opened with.
@@ -43,6 +64,7 @@ async fn start(State(opening): State<Arc<Opening>>) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "network": network,
         "run": opening.run,
+        "has_model": opening.model.is_some(),
         "folder": Path::new(folder).display().to_string(),
     }))
 }
@@ -54,6 +76,24 @@ async fn nothing() -> Refusal {
 /// A request that cannot be answered.
 #[derive(Debug)]
 struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn missing(problem: String) -> Self {
+        Self(StatusCode::NOT_FOUND, problem)
+    }
+}
+
+/// The library's errors are what the user can act on.
+impl From<hubel::Error> for Refusal {
+    fn from(error: hubel::Error) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+/// A picture in an answer.
+fn image(media_type: &str, bytes: &[u8]) -> String {
+    format!("data:{media_type};base64,{}", BASE64.encode(bytes))
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -20,6 +20,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::pictures;
+
+/// Where the page sends pictures to, which may be larger than other requests.
+const PICTURES: &str = "/api/pictures";
 /// Most bytes of a request's body.
 pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 
@@ -27,7 +31,7 @@ pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
@@ -92,7 +96,11 @@ impl Guard {
             );
         }
         let length = text(headers, CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-        if length.is_some_and(|length| length > LARGEST_BODY) {
+        let limit = match request.uri().path() {
+            PICTURES => pictures::LARGEST,
+            _ => LARGEST_BODY,
+        };
+        if length.is_some_and(|length| length > limit) {
             return Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The request's body is too large.",

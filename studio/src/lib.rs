@@ -6,7 +6,11 @@
 mod address;
 mod api;
 mod assets;
+mod find;
 mod guard;
+mod look;
+mod models;
+mod pictures;
 mod server;
 
-pub use server::{OpenedNetwork, Opening, Studio};
+pub use server::{OpenedModel, OpenedNetwork, Opening, Studio};

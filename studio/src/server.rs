@@ -4,13 +4,16 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::get;
 use axum::{Router, middleware};
+use hubel::Model;
 use hubel::network::Input;
 
-use crate::address::Address;
+use crate::address::{self, Address};
 use crate::guard::{self, Guard, LARGEST_BODY};
+use crate::models::Models;
+use crate::pictures::Pictures;
 use crate::{api, assets};
 
 /// What the page shows first.
@@ -18,6 +21,10 @@ use crate::{api, assets};
 pub struct Opening {
     /// The network to show first.
     pub network: Option<OpenedNetwork>,
+    /// The model to look into first.
+    pub model: Option<OpenedModel>,
+    /// The data of this model, and of runs that do not know theirs: a path, or the name of a data set.
+    pub data: Option<PathBuf>,
     /// The folder below which runs are listed. Nothing outside it is read.
     pub runs: PathBuf,
     /// The name of the run to show first: its path below `runs`.
@@ -37,9 +44,46 @@ pub struct OpenedNetwork {
     pub classes: usize,
 }
 
+/// A model that the studio was opened with.
+#[derive(Clone, Debug)]
+pub struct OpenedModel {
+    /// What the user called it.
+    pub title: String,
+    /// The model.
+    pub model: Arc<Model>,
+}
+
+/// What requests share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) opening: Arc<Opening>,
+    pub(crate) models: Arc<Models>,
+    pub(crate) pictures: Arc<Pictures>,
+}
+
+impl FromRef<Shared> for Arc<Opening> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.opening.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Models> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.models.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Pictures> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.pictures.clone()
+    }
+}
+
 /// A server that has an address and waits to be started.
 pub struct Studio {
     address: Address,
+    /// Keeps what the page sends.
+    folder: PathBuf,
     opening: Opening,
 }
 
@@ -57,6 +101,7 @@ impl Studio {
         })?;
         Ok(Self {
             address: Address::take(folder, port)?,
+            folder: folder.join(address::FOLDER),
             opening,
         })
     }
@@ -87,7 +132,13 @@ impl Studio {
             token,
             ..
         } = self.address;
-        let routes = routes(Guard { port, token }, self.opening);
+        let opening = Arc::new(self.opening);
+        let shared = Shared {
+            models: Arc::new(Models::new(opening.clone())),
+            pictures: Arc::new(Pictures::new(self.folder.join("pictures"))),
+            opening,
+        };
+        let routes = routes(Guard { port, token }, shared);
         runtime.block_on(answer(listener, routes))
     }
 }
@@ -99,11 +150,11 @@ async fn answer(listener: TcpListener, routes: Router) -> io::Result<()> {
 }
 
 /// All routes, behind the guard.
-fn routes(guard: Guard, opening: Opening) -> Router {
+fn routes(guard: Guard, shared: Shared) -> Router {
     Router::new()
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::file))
-        .nest("/api", api::routes(Arc::new(opening)))
+        .nest("/api", api::routes(shared))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(
             Arc::new(guard),

@@ -1,4 +1,6 @@
 //! `hubel studio`
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// `hubel studio`
@@ -16,6 +18,9 @@ pub(crate) struct Studio {
     /// A run, a folder with runs, a model file, a network by name, or architecture text
     #[arg(value_name = "RUN|MODEL")]
     pub(crate) shown: Option<String>,
+    /// The data of the model, a folder or a data set by name. A run knows its own
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<PathBuf>,
     /// The port to listen on [default: that of the last time in this folder, or any free one]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,

@@ -196,7 +196,7 @@ pub(super) struct Named {
 
 /// The network of a model file or its folder, of a name, or of an architecture text.
 pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
-    if is_model(text) || Model::PRETRAINED.contains(&text) {
+    if is_model(text) {
         let model = load_any(Path::new(text), None, console)?.model;
         return Ok(Named {
             network: model.network().clone(),
@@ -238,9 +238,9 @@ pub(super) fn usual_input(network: &str) -> Input {
     Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1).into())
 }
 
-/// Whether the text names a file or folder rather than a network. A missing path counts if it ends like a model file or contains a slash, which
+/// Whether the text names a file, a folder or an embedded model rather than a network. A missing path counts if it ends like a model file or contains a slash, which
 /// architecture text never does.
-fn is_model(text: &str) -> bool {
+pub(super) fn is_model(text: &str) -> bool {
     let path = Path::new(text);
     let is_name = Network::usual_input(text).is_some();
     let is_path = text.contains(['/', '\\'])
@@ -249,5 +249,5 @@ fn is_model(text: &str) -> bool {
                 .iter()
                 .any(|known| end == *known)
         });
-    (path.exists() && !is_name) || is_path
+    (path.exists() && !is_name) || is_path || Model::PRETRAINED.contains(&text)
 }

@@ -1,9 +1,10 @@
 //! `hubel studio`: a page in the browser, from a server on this machine.
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 
 use hubel::RunFolder;
-use hubel_studio::{OpenedNetwork, Opening};
+use hubel_studio::{OpenedModel, OpenedNetwork, Opening};
 
 use super::{Outcome, named, runs};
 use crate::args::Studio;
@@ -19,6 +20,10 @@ pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
             runs: here.into(),
             ..Opening::default()
         },
+    };
+    let opening = Opening {
+        data: arguments.data.clone(),
+        ..opening
     };
     let studio = hubel_studio::Studio::new(here, arguments.port, opening)?;
     for note in studio.notes() {
@@ -69,10 +74,20 @@ fn opening(shown: &str, console: &Console) -> Result<Opening, hubel::Error> {
         true => parent_and_name(path)?,
         false => (PathBuf::from("."), None),
     };
+    // The model of a run is found by the name of the run.
+    let model = match named::is_model(shown) && !run {
+        true => Some(OpenedModel {
+            title: shown.to_owned(),
+            model: Arc::new(named::load(path, console)?),
+        }),
+        false => None,
+    };
     Ok(Opening {
         network,
+        model,
         runs: folder,
         run: name,
+        ..Opening::default()
     })
 }
 

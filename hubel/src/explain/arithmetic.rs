@@ -1,11 +1,12 @@
 //! The arithmetic of one value of a map: how it is computed, and where its gradient goes.
+use std::ops::Range;
+
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
-use hubel_kernels::pad::{self, Padding};
-use hubel_kernels::pool::{Regions, Window};
+use hubel_kernels::pool::{self, Regions};
 
 use super::Explainer;
-use crate::layers::PaddingMode;
+use super::padded::{Padded, Source};
 use crate::network::{self, Operation, Role};
 use crate::{Error, Result, Shape};
 
@@ -24,10 +25,34 @@ pub struct Arithmetic {
     pub rule: Rule,
     /// The inputs. A convolution has one term for each value under its filter, row by row, including padding.
     pub terms: Vec<Term>,
+    /// The part of the input that a convolution or pooling reads.
+    pub window: Option<Window>,
     /// The value again, computed from the terms in f64.
     pub result: f64,
     /// The gradient by this value, for the score of the last [`trace_back`](Explainer::trace_back); 0 if there was none.
     pub gradient: f32,
+}
+
+/// The window of a convolution or pooling. The terms are its values, row by row, with the channels of a pixel side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Number of rows.
+    pub height: usize,
+    /// Number of columns.
+    pub width: usize,
+    /// The channels of the input.
+    pub channels: Range<usize>,
+}
+
+/// The part of a sum that comes from one channel of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelSum {
+    /// The channel of the input.
+    pub channel: usize,
+    /// The terms of the window in this channel, row by row.
+    pub terms: Vec<Term>,
+    /// Σ weight · value
+    pub sum: f64,
 }
 
 /// How a value is computed from its terms.
@@ -89,6 +114,26 @@ impl Arithmetic {
     pub fn share(&self, term: &Term) -> f64 {
         f64::from(self.gradient) * term.derivative
     }
+
+    /// The sum of a convolution by channels of the input, in their order. Empty for values without a [window](Arithmetic::window).
+    pub fn channel_sums(&self) -> Vec<ChannelSum> {
+        let Some(window) = &self.window else {
+            return Vec::new();
+        };
+        let channels = window.channels.clone().enumerate();
+        let sums = channels.map(|(place, channel)| {
+            let terms = self.terms.iter().skip(place);
+            let terms: Vec<Term> = terms.step_by(window.channels.len()).copied().collect();
+            let products = terms.iter();
+            let products = products.map(|term| f64::from(term.value) * f64::from(term.weight));
+            ChannelSum {
+                channel,
+                sum: products.sum(),
+                terms,
+            }
+        });
+        sums.collect()
+    }
 }
 
 /// The arithmetic of the value at row, column and channel `at` of the map of `node`, for the first picture of the last
@@ -122,7 +167,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         node,
         at,
     };
-    let (rule, terms) = match &own.operation {
+    let (rule, terms, window) = match &own.operation {
         Operation::Image | Operation::Tokens { .. } => {
             let problem = "the values of the input are not computed; name a layer".to_owned();
             return Err(Error::Settings { problem });
@@ -135,7 +180,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         | Operation::Embedding { .. } => return Err(along_time(&own.name)),
         _ if own.shape.time > 1 => return Err(along_time(&own.name)),
         Operation::Conv(settings) => place.convolution(settings),
-        Operation::Linear { .. } => place.linear(),
+        Operation::Linear { .. } => without_window(place.linear()),
         Operation::MaxPool(window) => place.largest(sliding(*window, false)),
         Operation::AvgPool {
             window,
@@ -143,12 +188,15 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         } => place.mean(sliding(*window, *count_padding)),
         Operation::GlobalMaxPool | Operation::AdaptiveMaxPool => place.largest(Regions::Adaptive),
         Operation::GlobalAvgPool | Operation::AdaptiveAvgPool => place.mean(Regions::Adaptive),
-        Operation::BatchNorm { epsilon, .. } => place.normalise(*epsilon),
-        Operation::Activation(function) => place.function(*function),
-        Operation::Add => place.sum_of_inputs(),
-        Operation::Flatten => place.same(0, explainer.nodes()[own.inputs[0]].shape.place(channel)),
-        Operation::Dropout(_) => place.same(0, at),
-        Operation::Concat => place.side_by_side(),
+        Operation::BatchNorm { epsilon, .. } => without_window(place.normalise(*epsilon)),
+        Operation::Activation(function) => without_window(place.function(*function)),
+        Operation::Add => without_window(place.sum_of_inputs()),
+        Operation::Flatten => {
+            let from = explainer.nodes()[own.inputs[0]].shape;
+            without_window(place.same(0, from.place(channel)))
+        }
+        Operation::Dropout(_) => without_window(place.same(0, at)),
+        Operation::Concat => without_window(place.side_by_side()),
     };
     let index = own.shape.index(at);
     Ok(Arithmetic {
@@ -159,12 +207,20 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         result: result(&explainer.cpu, rule, &terms),
         rule,
         terms,
+        window,
         gradient: explainer.gradient(node)[index],
     })
 }
 
+/// How a value is computed, its terms, and their window.
+type Computed = (Rule, Vec<Term>, Option<Window>);
+
+fn without_window((rule, terms): (Rule, Vec<Term>)) -> Computed {
+    (rule, terms, None)
+}
+
 /// The error for a layer whose places have a time.
-fn along_time(layer: &str) -> Error {
+pub(super) fn along_time(layer: &str) -> Error {
     Error::Settings {
         problem: format!(
             "layer `{layer}` computes along time; only the arithmetic of layers without time is shown"
@@ -206,6 +262,7 @@ pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
         result: result(&explainer.cpu, rule, &terms),
         rule,
         terms,
+        window: None,
         gradient: 1.0,
     }
 }
@@ -280,63 +337,45 @@ impl Place<'_> {
         }
     }
 
-    fn convolution(&self, settings: &network::Convolution) -> (Rule, Vec<Term>) {
+    fn convolution(&self, settings: &network::Convolution) -> Computed {
         let [y, x, filter] = self.at;
         let from = self.input(0);
-        let [top, left, bottom, right] = settings.padding;
-        let padding = Padding {
-            batch: 1,
-            input: [from.height, from.width, from.channels],
-            output: [
-                from.height + top + bottom,
-                from.width + left + right,
-                from.channels,
-            ],
-            before: [top, left],
-            mode: match settings.mode {
-                PaddingMode::Zeros => pad::PaddingMode::Constant(0.0),
-                PaddingMode::Constant(value) => pad::PaddingMode::Constant(value),
-                PaddingMode::Reflect => pad::PaddingMode::Reflect,
-                PaddingMode::Replicate => pad::PaddingMode::Replicate,
-                PaddingMode::Circular => pad::PaddingMode::Circular,
-            },
-        };
+        let padded = Padded::of(settings, from);
         let weights = self
             .tensor(Role::Weight)
             .expect("a convolution has weights");
         let filters = settings.filters;
-        let depth = from.channels / settings.groups;
-        let first = filter / (filters / settings.groups) * depth;
+        let channels = settings.channels_of(filter, from);
+        let depth = channels.len();
         let mut terms = Vec::with_capacity(settings.kernel[0] * settings.kernel[1] * depth);
         for down in 0..settings.kernel[0] {
-            let row = y * settings.stride[0] + down * settings.dilation[0];
             for across in 0..settings.kernel[1] {
-                let column = x * settings.stride[1] + across * settings.dilation[1];
-                // With `round=ceil` a window may reach beyond the border; the values there are zeros.
-                let is_beyond = row >= padding.output[0] || column >= padding.output[1];
-                let pixel = padding.source(0, row).zip(padding.source(1, column));
-                for channel in 0..depth {
-                    let tap = (down * settings.kernel[1] + across) * depth + channel;
+                let source = padded.source([y, x], [down, across]);
+                for (place, channel) in channels.clone().enumerate() {
+                    let tap = (down * settings.kernel[1] + across) * depth + place;
                     let weight = weights[tap * filters + filter];
-                    let border = |value| Term {
-                        node: self.explainer.nodes()[self.node].inputs[0],
-                        at: None,
-                        value,
-                        weight,
-                        derivative: f64::from(weight),
-                    };
-                    terms.push(match (pixel, padding.mode) {
-                        _ if is_beyond => border(0.0),
-                        (Some((row, column)), _) => {
-                            self.term(0, [row, column, first + channel], weight)
+                    terms.push(match source {
+                        Source::Pixel([row, column]) => {
+                            self.term(0, [row, column, channel], weight)
                         }
-                        (None, pad::PaddingMode::Constant(value)) => border(value),
-                        (None, _) => unreachable!("only a constant shows no pixel"),
+                        Source::Border(value) => Term {
+                            node: self.explainer.nodes()[self.node].inputs[0],
+                            at: None,
+                            value,
+                            weight,
+                            derivative: f64::from(weight),
+                        },
                     });
                 }
             }
         }
-        (self.bias(), terms)
+        let [height, width] = settings.kernel;
+        let window = Window {
+            height,
+            width,
+            channels,
+        };
+        (self.bias(), terms, Some(window))
     }
 
     fn linear(&self) -> (Rule, Vec<Term>) {
@@ -350,26 +389,27 @@ impl Place<'_> {
         (self.bias(), terms.collect())
     }
 
-    /// The terms under a pooling window, and the divisor of a mean.
-    fn window(&self, regions: Regions) -> (Vec<Term>, usize) {
+    /// The terms under a pooling window, the divisor of a mean, and the window.
+    fn pooled(&self, regions: Regions) -> (Vec<Term>, usize, Window) {
         let nodes = self.explainer.nodes();
-        let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
-        let (from, to) = (
-            dimensions(self.input(0)),
-            dimensions(nodes[self.node].shape),
-        );
-        let window =
-            Window::new(1, from, to, regions).expect("the layer's rule placed the windows");
+        let window = windows(self.input(0), nodes[self.node].shape, regions);
         let [y, x, channel] = self.at;
-        let terms = window.range(0, y).flat_map(|row| {
-            let columns = window.range(1, x);
+        let (rows, columns) = (window.range(0, y), window.range(1, x));
+        let terms = rows.clone().flat_map(|row| {
+            let columns = columns.clone();
             columns.map(move |column| self.term(0, [row, column, channel], 1.0))
         });
-        (terms.collect(), window.divisor(0, y) * window.divisor(1, x))
+        let own = Window {
+            height: rows.len(),
+            width: columns.len(),
+            channels: channel..channel + 1,
+        };
+        let divisor = window.divisor(0, y) * window.divisor(1, x);
+        (terms.collect(), divisor, own)
     }
 
-    fn largest(&self, regions: Regions) -> (Rule, Vec<Term>) {
-        let (mut terms, _) = self.window(regions);
+    fn largest(&self, regions: Regions) -> Computed {
+        let (mut terms, _, window) = self.pooled(regions);
         let winner = (0..terms.len())
             .reduce(|best, i| match terms[i].value > terms[best].value {
                 true => i,
@@ -379,16 +419,16 @@ impl Place<'_> {
         for (i, term) in terms.iter_mut().enumerate() {
             term.derivative = f64::from(u8::from(i == winner));
         }
-        (Rule::Largest { winner }, terms)
+        (Rule::Largest { winner }, terms, Some(window))
     }
 
-    fn mean(&self, regions: Regions) -> (Rule, Vec<Term>) {
-        let (mut terms, divisor) = self.window(regions);
+    fn mean(&self, regions: Regions) -> Computed {
+        let (mut terms, divisor, window) = self.pooled(regions);
         for term in &mut terms {
             term.weight = 1.0 / divisor as f32;
             term.derivative = 1.0 / divisor as f64;
         }
-        (Rule::Sum { bias: 0.0 }, terms)
+        (Rule::Sum { bias: 0.0 }, terms, Some(window))
     }
 
     fn normalise(&self, epsilon: f32) -> (Rule, Vec<Term>) {
@@ -445,6 +485,30 @@ impl Place<'_> {
         }
         self.same(input, [y, x, channel])
     }
+}
+
+/// The windows of a pooling.
+fn windows(from: Shape, to: Shape, regions: Regions) -> pool::Window {
+    let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
+    pool::Window::new(1, dimensions(from), dimensions(to), regions)
+        .expect("the layer's rule placed the windows")
+}
+
+/// The windows of a pooling layer; `None` for other layers.
+pub(super) fn windows_of(operation: &Operation, from: Shape, to: Shape) -> Option<pool::Window> {
+    let regions = match operation {
+        Operation::MaxPool(window) => sliding(*window, false),
+        Operation::AvgPool {
+            window,
+            count_padding,
+        } => sliding(*window, *count_padding),
+        Operation::GlobalMaxPool
+        | Operation::GlobalAvgPool
+        | Operation::AdaptiveMaxPool
+        | Operation::AdaptiveAvgPool => Regions::Adaptive,
+        _ => return None,
+    };
+    Some(windows(from, to, regions))
 }
 
 fn sliding(window: network::Window, count_padding: bool) -> Regions {

@@ -1,5 +1,6 @@
 //! Explanations as pictures: maps, filters, heatmaps over a picture, frames around places.
 mod filters;
+mod overview;
 mod scale;
 mod tiles;
 
@@ -11,6 +12,7 @@ use crate::film::{self, film};
 use crate::{Result, Shape};
 
 pub use filters::{Filters, filter, filters, kernel};
+pub use overview::{Column, Overview, Shown, overview};
 pub use scale::{Scale, short};
 pub use tiles::{Legend, Tile};
 
@@ -28,6 +30,11 @@ pub struct Maps {
 }
 
 impl Maps {
+    /// The maps at their own size, without gaps or texts, in rows of `columns`.
+    pub fn grid(&self, columns: usize) -> Drawing {
+        tiles::grid(&self.tiles, columns)
+    }
+
     /// All maps in one drawing.
     ///
     /// # Errors
@@ -41,7 +48,11 @@ impl Maps {
 /// magnitude), in the order of the channels. Maps of more than `side` rows or columns are reduced.
 pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Maps {
     let shape = explainer.nodes()[node].shape;
-    let numbers = &explainer.map(node)[..shape.len()];
+    maps_of(&explainer.map(node)[..shape.len()], shape, most, side)
+}
+
+/// The same for the values of any maps, `[time, height, width, channels]`, such as their gradients.
+pub fn maps_of(numbers: &[f32], shape: Shape, most: usize, side: usize) -> Maps {
     let of = |channel: usize| -> Vec<f32> {
         let numbers = numbers.iter().skip(channel);
         numbers.step_by(shape.channels).copied().collect()
@@ -62,7 +73,10 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Map
         let frames = frames.map(|frame| means(frame, [shape.height, shape.width], reduced));
         let (frames, sizes): (Vec<_>, Vec<_>) = frames.unzip();
         let size = Shape::new(sizes[0][0], sizes[0][1], 3).over(shape.time);
-        let tile = Tile::new(channel, &frames.concat(), size, scale.up_to(most));
+        // The colours of single values compare them; a scale of its own would give each the same.
+        let is_single = shape.height * shape.width * shape.time == 1;
+        let scale = if is_single { scale } else { scale.up_to(most) };
+        let tile = Tile::new(channel, &frames.concat(), size, scale);
         Tile {
             largest: most,
             ..tile
@@ -73,6 +87,17 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Map
         scale,
         reduced,
     }
+}
+
+/// Maps of one size side by side, at their own size and without gaps, each on a scale of its own, or all on a `common` one.
+pub fn row(maps: &[&[f32]], [height, width]: [usize; 2], common: bool) -> Drawing {
+    let all = Scale::of(&maps.concat());
+    let tiles = maps.iter().enumerate().map(|(number, values)| {
+        let scale = if common { all } else { Scale::of(values) };
+        Tile::new(number, values, Shape::new(height, width, 3), scale)
+    });
+    let tiles: Vec<Tile> = tiles.collect();
+    tiles::grid(&tiles, tiles.len())
 }
 
 /// The means over squares of `side` rows and columns, and the size of the result. Squares at the end are smaller.

@@ -180,6 +180,11 @@ fn overlap(one: &[Range<usize>; 2], other: &[Range<usize>; 2]) -> f64 {
 }
 
 /// The rows and columns of the picture that the value at row and column `at` of a node's map depends on.
+pub fn of_place(explainer: &Explainer, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
+    view(&explainer.graph, node, at)
+}
+
+/// The rows and columns of the picture that the value at row and column `at` of a node's map depends on.
 pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
     let mut seen: Vec<Option<[Range<isize>; 2]>> = vec![None; node + 1];
     seen[node] = Some(at.map(|place| place as isize..place as isize + 1));

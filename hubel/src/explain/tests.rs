@@ -146,6 +146,106 @@ fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
     }
 }
 
+/// The shares of the values that read a value add up to its gradient.
+#[test]
+fn the_origins_of_every_gradient_add_up_to_it() {
+    for text in NETWORKS {
+        let mut explainer = looked_at(&model(text));
+        explainer.trace_back(&Score::of(1));
+        let nodes = explainer.nodes().to_vec();
+        for (i, node) in nodes.iter().enumerate().take(nodes.len() - 1) {
+            for index in 0..node.shape.len() {
+                let found = origins::of(&explainer, i, node.shape.place(index)).unwrap();
+                let sum: f64 = found.iter().map(origins::Origin::share).sum();
+                let size: f64 = found.iter().map(|origin| origin.share().abs()).sum();
+                let gradient = f64::from(explainer.gradient(i)[index]);
+                assert!(
+                    (gradient - sum).abs() < 1e-5 * (1e-2 + size),
+                    "{text}, node {i}, value {index}: {gradient} and {sum}"
+                );
+            }
+        }
+        let last = nodes.len() - 1;
+        assert_eq!(origins::of(&explainer, last, [0, 0, 0]).unwrap(), []);
+        assert!(origins::of(&explainer, 1, [99, 0, 0]).is_err());
+    }
+}
+
+/// What the later maps add is the gradient by a map.
+#[test]
+fn a_gradient_is_the_sum_of_what_later_maps_add() {
+    for text in NETWORKS {
+        let mut explainer = looked_at(&model(text));
+        explainer.trace_back(&Score::of(1));
+        let nodes = explainer.nodes().to_vec();
+        for (i, node) in nodes.iter().enumerate().take(nodes.len() - 1) {
+            let pixels = node.shape.height * node.shape.width;
+            for channel in 0..node.shape.channels.min(9) {
+                let found = composition::of_gradient(&explainer, i, channel, 2).unwrap();
+                for place in 0..pixels {
+                    let own = found.parts.iter();
+                    let mut adds: Vec<f32> =
+                        own.map(|part| part.adds.as_ref().unwrap()[place]).collect();
+                    adds.extend(found.others.iter().map(|(_, others)| others[place]));
+                    let size: f32 = adds.iter().map(|value| value.abs()).sum();
+                    let sum: f32 = adds.iter().sum();
+                    let gradient = explainer.gradient(i)[place * node.shape.channels + channel];
+                    assert!(
+                        (sum - gradient).abs() < 1e-5 * (0.1 + size),
+                        "{text}, node {i}, map {channel}: {sum} and {gradient}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What the channels of the input, the others and the bias add is the map; and the sums by channel are those of one value.
+#[test]
+fn a_map_is_the_sum_of_what_its_parts_add() {
+    let mut sums = 0;
+    for text in NETWORKS {
+        let explainer = looked_at(&model(text));
+        for (i, node) in explainer.nodes().iter().enumerate().skip(1) {
+            for channel in 0..node.shape.channels {
+                let found = composition::of(&explainer, i, channel, 2).unwrap();
+                assert!(found.parts.len() <= node.inputs.len().max(2));
+                let map = composition::channel_of(&explainer, i, channel);
+                if found.parts.is_empty() || found.parts.iter().any(|part| part.adds.is_none()) {
+                    continue;
+                }
+                sums += 1;
+                for (place, value) in map.iter().enumerate() {
+                    let mut adds: Vec<f32> = (found.parts.iter())
+                        .map(|part| part.adds.as_ref().unwrap()[place])
+                        .collect();
+                    adds.extend(found.others.iter().map(|(_, others)| others[place]));
+                    adds.extend(found.bias);
+                    let size: f32 = adds.iter().map(|value| value.abs()).sum();
+                    let sum: f32 = adds.iter().sum();
+                    assert!(
+                        (sum - value).abs() < 1e-5 * (1.0 + size),
+                        "{text}: {sum} {value}"
+                    );
+                    let (y, x) = (place / node.shape.width, place % node.shape.width);
+                    let arithmetic = arithmetic::of(&explainer, i, [y, x, channel]).unwrap();
+                    for one in arithmetic.channel_sums() {
+                        let part = found.parts.iter().find(|part| part.channel == one.channel);
+                        let Some(part) = part else { continue };
+                        let whole = f64::from(part.adds.as_ref().unwrap()[place]);
+                        assert!((one.sum - whole).abs() < 1e-5 * (1.0 + whole.abs()));
+                        let own = part.kernel.as_ref().unwrap();
+                        assert!(one.terms.iter().map(|term| &term.weight).eq(own));
+                    }
+                }
+            }
+        }
+        assert!(composition::of(&explainer, 1, 999, 2).is_err());
+        assert!(composition::of(&explainer, 0, 0, 2).is_err());
+    }
+    assert!(sums > 40, "{sums}");
+}
+
 #[test]
 fn the_softmax_s_arithmetic_is_a_probability_and_its_derivative() {
     let temperature = 1.6;

@@ -1,6 +1,5 @@
 //! The runs below the folder: a list, and curves that grow.
 mod curves;
-mod find;
 
 pub(super) use self::curves::curves;
 
@@ -12,7 +11,7 @@ use hubel::{Overview, RunState};
 use serde_json::{Value, json};
 
 use super::{Refusal, blocking};
-use crate::Opening;
+use crate::{Opening, find};
 
 /// `/api/runs`: the runs, the newest first.
 pub(super) async fn list(State(opening): State<Arc<Opening>>) -> Result<Json<Value>, Refusal> {

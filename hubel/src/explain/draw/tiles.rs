@@ -36,6 +36,11 @@ impl Tile {
         }
     }
 
+    /// Height and width of the picture.
+    pub fn size(&self) -> [usize; 2] {
+        [self.shape.height, self.shape.width]
+    }
+
     /// The picture at its own size.
     pub fn drawing(&self) -> Drawing {
         let mut drawing = Drawing::blank(self.shape.width, self.shape.height);
@@ -107,6 +112,21 @@ pub(super) fn sheet(tiles: &[Tile], legend: Legend) -> Result<Drawing> {
     }
     write_legend(&mut drawing, (GAP, below), legend);
     Ok(drawing)
+}
+
+/// Tiles of one size in rows of `columns`, at their own size and without gaps.
+pub(super) fn grid(tiles: &[Tile], columns: usize) -> Drawing {
+    let columns = columns.clamp(1, tiles.len().max(1));
+    let (height, across) = tiles
+        .first()
+        .map_or((1, 1), |tile| (tile.shape.height, tile.shape.width));
+    let rows = tiles.len().div_ceil(columns).max(1);
+    let mut drawing = Drawing::blank(columns * across, rows * height);
+    for (place, tile) in tiles.iter().enumerate() {
+        let corner = (place % columns * across, place / columns * height);
+        drawing.put(corner, &tile.pixels, tile.shape, 1);
+    }
+    drawing
 }
 
 /// Size of a legend's bar in pixels.

@@ -17,8 +17,8 @@ use hubel::{Overview, Record, RunState, record};
 use serde_json::{Value, json};
 
 use super::super::Refusal;
-use super::{find, state};
-use crate::Opening;
+use super::state;
+use crate::{Opening, find};
 
 /// Most points of a curve by step.
 const MOST_POINTS: usize = 400;

@@ -10,20 +10,20 @@ const DEEPEST: usize = 3;
 const MOST_FOLDERS: usize = 5_000;
 
 /// The runs below a folder.
-pub(super) struct Found {
-    pub(super) runs: Vec<Run>,
-    pub(super) is_complete: bool,
+pub(crate) struct Found {
+    pub(crate) runs: Vec<Run>,
+    pub(crate) is_complete: bool,
 }
 
 /// A run.
-pub(super) struct Run {
+pub(crate) struct Run {
     /// Its path below the folder, with `/`.
-    pub(super) name: String,
-    pub(super) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
 }
 
 /// The runs below `root`, in the order of their names. Hidden folders and links are left out.
-pub(super) fn runs(root: &Path) -> Found {
+pub(crate) fn runs(root: &Path) -> Found {
     let mut found = Found {
         runs: Vec::new(),
         is_complete: true,
@@ -66,7 +66,7 @@ fn is_run(folder: &Path) -> bool {
 }
 
 /// The folder of the run with this name; `None` if there is none, or if it is not below `root`, also by a link.
-pub(super) fn run(root: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn run(root: &Path, name: &str) -> Option<PathBuf> {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if name.is_empty() || !Path::new(name).components().all(is_plain) {
         return None;

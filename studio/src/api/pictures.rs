@@ -1,0 +1,78 @@
+//! Pictures in: those that the page sends, and the held-out samples of a model.
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use hubel::data::{Kind, picture};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Refusal, blocking, image, models};
+use crate::models::Models;
+use crate::pictures::Pictures;
+
+/// Most samples in one answer.
+const MOST: usize = 48;
+/// Longer side of a small picture.
+const SIDE: u32 = 96;
+
+/// `POST /api/pictures`: keeps a picture or recording, and returns its name for other requests.
+pub(super) async fn send(
+    State(pictures): State<Arc<Pictures>>,
+    bytes: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let kept = blocking(move || {
+        // Whether a recording can be read is said by the model that reads it.
+        let is_sound = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WAVE");
+        if !is_sound {
+            picture::decode(&bytes, Path::new("the picture"))?;
+        }
+        pictures.keep(&bytes)
+    });
+    let name = kept.await??;
+    Ok(Json(json!({ "picture": format!("sent:{name}") })))
+}
+
+/// Which samples to list.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    model: String,
+    from: usize,
+    count: usize,
+}
+
+/// `POST /api/samples`: held-out samples of a model as small pictures.
+pub(super) async fn samples(
+    State(all): State<Arc<Models>>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Json<Value>, Refusal> {
+    let list = blocking(move || {
+        let loaded = models::get(&all, &wanted.model)?;
+        if loaded.data().is_none() || loaded.kind() == Kind::Texts {
+            return Ok(json!({ "samples": [], "count": 0 }));
+        }
+        let held_out = loaded.held_out()?;
+        let dataset = &held_out.dataset;
+        let end = wanted
+            .from
+            .saturating_add(wanted.count.min(MOST))
+            .min(dataset.len());
+        let samples = (wanted.from.min(end)..end).map(|index| {
+            let small = dataset.thumbnail(index, SIDE);
+            json!({
+                "picture": format!("sample:{index}"),
+                "class": dataset.classes()[dataset.labels()[index]],
+                "name": dataset.name_of(index),
+                "image": small.map(|small| image(small.media_type, &small.bytes)),
+            })
+        });
+        Ok::<_, Refusal>(json!({
+            "samples": samples.collect::<Vec<_>>(),
+            "count": dataset.len(),
+            "which": held_out.judged.to_string(),
+        }))
+    });
+    list.await?.map(Json)
+}

@@ -1,0 +1,159 @@
+//! What a network does with a picture: all maps, how a map and a value are made, and why a class is chosen.
+mod kernel;
+mod maps;
+mod values;
+mod why;
+
+pub(super) use self::kernel::{apply as kernel, names as kernels};
+pub(super) use self::maps::{layer, map};
+pub(super) use self::values::{softmax, value};
+pub(super) use self::why::why;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use hubel::Score;
+use hubel::explain::draw::{self, Shown};
+use hubel::network::Operation;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Refusal, blocking, image, models};
+use crate::look::{self, Asked};
+use crate::models::{Eyes, Loaded, Models};
+use crate::pictures::Pictures;
+use crate::server::Shared;
+
+/// Most maps of a layer in the overview.
+const MOST: usize = 10;
+/// Rows and columns of a map in the overview.
+const CELL: usize = 32;
+/// Most classes in the list of probabilities.
+const CLASSES: usize = 20;
+
+/// What the requests of this view need.
+pub(super) struct Eye {
+    models: Arc<Models>,
+    pictures: Arc<Pictures>,
+}
+
+impl FromRef<Shared> for Arc<Eye> {
+    fn from_ref(shared: &Shared) -> Self {
+        Arc::new(Eye {
+            models: shared.models.clone(),
+            pictures: shared.pictures.clone(),
+        })
+    }
+}
+
+impl Eye {
+    /// Looks at the asked picture, and then works with its maps. Blocks.
+    fn look<T>(
+        &self,
+        asked: &Asked,
+        work: impl FnOnce(&Loaded, &mut Eyes, Score) -> hubel::Result<T>,
+    ) -> Result<T, Refusal> {
+        let loaded = models::get(&self.models, &asked.model)?;
+        let done = loaded.with_eyes(|eyes| {
+            let score = look::look(&loaded, &self.pictures, eyes, asked)?;
+            work(&loaded, eyes, score)
+        });
+        Ok(done?)
+    }
+}
+
+/// Whether values or gradients are asked for.
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Of {
+    Values,
+    Gradients,
+}
+
+impl Of {
+    /// Brings the gradients into memory if they are asked for.
+    fn ready(self, eyes: &mut Eyes, score: Score) -> Shown {
+        match self {
+            Self::Values => Shown::Values,
+            Self::Gradients => {
+                look::trace_back(eyes, score);
+                Shown::Gradients
+            }
+        }
+    }
+}
+
+/// The question about a whole picture.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    #[serde(flatten)]
+    asked: Asked,
+    of: Of,
+}
+
+/// `POST /api/see`: the prediction, and all layers as small pictures.
+pub(super) async fn see(
+    State(eye): State<Arc<Eye>>,
+    Json(question): Json<Question>,
+) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || {
+        eye.look(&question.asked, |loaded, eyes, score| {
+            let shown = question.of.ready(eyes, score);
+            Ok(whole(loaded, eyes, score, shown))
+        })
+    });
+    answer.await?.map(Json)
+}
+
+fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
+    let (model, explainer) = (&loaded.model, &eyes.explainer);
+    let seen = eyes.seen.as_ref().expect("a picture was looked at");
+    let class = |index: usize| &model.classes()[index];
+    let overview = draw::overview(explainer, shown, MOST, CELL);
+    let layers = explainer.nodes().iter().zip(&overview.columns);
+    let layers = layers.map(|(node, column)| {
+        json!({
+            "name": node.name,
+            "kind": node.operation.kind(),
+            "shape": [node.shape.height, node.shape.width, node.shape.channels],
+            "time": node.shape.time,
+            "size": node.shape.to_string(),
+            "reads": node.inputs,
+            "channels": column.channels,
+            "height": column.height,
+            "width": column.width,
+            "kernel": match &node.operation {
+                Operation::Conv(settings) => Some(settings.kernel),
+                _ => None,
+            },
+        })
+    });
+    let mut order: Vec<usize> = (0..seen.probabilities.len()).collect();
+    order.sort_by(|one, other| seen.probabilities[*other].total_cmp(&seen.probabilities[*one]));
+    let classes = order.iter().take(CLASSES).map(|index| {
+        json!({
+            "index": index,
+            "class": class(*index),
+            "probability": seen.probabilities[*index],
+            "logit": explainer.logits()[*index],
+        })
+    });
+    json!({
+        "model": models::about(loaded),
+        "picture": {
+            "image": image("image/png", &draw::enlarged(&seen.pixels, model.input()).png()),
+            "name": seen.name,
+            "truth": seen.truth.map(class),
+            "remarks": seen.remarks,
+        },
+        "prediction": { "classes": classes.collect::<Vec<_>>(), "is_sure": seen.is_sure },
+        "score": {
+            "class": class(score.class),
+            "against": score.against.map(class),
+            "value": score.value(explainer.logits()),
+        },
+        "layers": layers.collect::<Vec<_>>(),
+        "overview": { "image": image("image/png", &overview.drawing.png()), "cell": overview.cell, "rows": MOST },
+    })
+}

@@ -1,0 +1,216 @@
+//! How one value is computed, and where its gradient comes from.
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use hubel::Explainer;
+use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term};
+use hubel::explain::{origins, response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::{Refusal, blocking};
+use super::maps::known;
+use super::{Asked, Eye, Of};
+
+/// Most channels of a window, and most terms of a long sum.
+const CHANNELS: usize = 16;
+const TERMS: usize = 24;
+
+/// A value.
+#[derive(Deserialize)]
+pub(in crate::api) struct Place {
+    #[serde(flatten)]
+    asked: Asked,
+    of: Of,
+    layer: usize,
+    /// Row, column and channel.
+    at: [usize; 3],
+}
+
+/// `POST /api/see/value`: its arithmetic; backwards, the sum of its gradient.
+pub(in crate::api) async fn value(
+    State(eye): State<Arc<Eye>>,
+    Json(place): Json<Place>,
+) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || {
+        eye.look(&place.asked, |_, eyes, score| {
+            place.of.ready(eyes, score);
+            let explainer = &eyes.explainer;
+            let node = known(explainer, place.layer)?;
+            match place.of {
+                Of::Values => forwards(explainer, node, place.at),
+                Of::Gradients => backwards(explainer, node, place.at),
+            }
+        })
+    });
+    answer.await?.map(Json)
+}
+
+fn forwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result<Value> {
+    let found = arithmetic::of(explainer, node, at)?;
+    let sees = response::of_place(explainer, node, [at[0], at[1]]);
+    let mut value = shown(&found, explainer);
+    value["sees"] = json!(sees.map(|side| [side.start, side.end]));
+    Ok(value)
+}
+
+/// A class.
+#[derive(Deserialize)]
+pub(in crate::api) struct Class {
+    #[serde(flatten)]
+    asked: Asked,
+    index: usize,
+}
+
+/// `POST /api/see/softmax`: the arithmetic of the probability of a class.
+pub(in crate::api) async fn softmax(
+    State(eye): State<Arc<Eye>>,
+    Json(class): Json<Class>,
+) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || {
+        eye.look(&class.asked, |loaded, eyes, _| {
+            let last = loaded.model.classes().len() - 1;
+            let found = arithmetic::softmax(&eyes.explainer, class.index.min(last));
+            Ok(shown(&found, &eyes.explainer))
+        })
+    });
+    answer.await?.map(Json)
+}
+
+/// An arithmetic. Of many terms the strongest are shown, and the sum of the others.
+pub(super) fn shown(found: &Arithmetic, explainer: &Explainer) -> Value {
+    let one = |term: &Term| {
+        json!({
+            "layer": term.node,
+            "at": term.at,
+            "value": term.value,
+            "weight": term.weight,
+        })
+    };
+    let mut channels = match found.kind {
+        "conv" => found.channel_sums(),
+        _ => Vec::new(),
+    };
+    let count = channels.len();
+    channels.sort_by(|one, other| other.sum.abs().total_cmp(&one.sum.abs()));
+    let hidden = channels.split_off(CHANNELS.min(count));
+    channels.sort_by_key(|channel| channel.channel);
+    let channels: Vec<Value> = channels
+        .iter()
+        .map(|channel| {
+            json!({
+                "channel": channel.channel,
+                "sum": channel.sum,
+                "terms": channel.terms.iter().map(one).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let rest: f64 = hidden.iter().map(|channel| channel.sum).sum();
+    let (terms, other_terms) = match (found.kind, &found.window) {
+        ("conv", _) => (Vec::new(), None),
+        // All values of a small window in their places.
+        (_, Some(window)) if window.height * window.width <= 8 * TERMS => {
+            ((0..found.terms.len()).collect(), None)
+        }
+        _ => strongest(found),
+    };
+    let terms: Vec<Value> = terms
+        .into_iter()
+        .map(|index| {
+            let mut term = one(&found.terms[index]);
+            term["index"] = json!(index);
+            term
+        })
+        .collect();
+    json!({
+        "layer": found.layer,
+        "kind": found.kind,
+        "at": found.at,
+        "value": found.value,
+        "result": found.result,
+        "rule": rule(found),
+        "window": found.window.as_ref().map(|window| [window.height, window.width]),
+        "channels": channels,
+        "other_channels": (!hidden.is_empty()).then(|| json!({ "count": hidden.len(), "sum": rest })),
+        "terms": terms,
+        "other_terms": other_terms,
+        "count": found.terms.len(),
+        "input": found.terms.first().map(|term| explainer.nodes()[term.node].operation.kind()),
+    })
+}
+
+/// The terms with the largest products, in their order, and the number and sum of the others.
+fn strongest(found: &Arithmetic) -> (Vec<usize>, Option<Value>) {
+    let product = |term: &Term| f64::from(term.value) * f64::from(term.weight);
+    let mut order: Vec<usize> = (0..found.terms.len()).collect();
+    let size = |index: &usize| product(&found.terms[*index]).abs();
+    order.sort_by(|one, other| size(other).total_cmp(&size(one)));
+    let hidden = order.split_off(TERMS.min(order.len()));
+    order.sort_unstable();
+    let sum: f64 = hidden
+        .iter()
+        .map(|index| product(&found.terms[*index]))
+        .sum();
+    let others = (!hidden.is_empty()).then(|| json!({ "count": hidden.len(), "sum": sum }));
+    (order, others)
+}
+
+fn rule(found: &Arithmetic) -> Value {
+    match found.rule {
+        Rule::Sum { bias } => json!({ "kind": "sum", "bias": bias }),
+        Rule::Largest { winner } => json!({ "kind": "largest", "winner": winner }),
+        Rule::Normalise {
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => {
+            json!({ "kind": "normalise", "mean": mean, "variance": variance, "epsilon": epsilon, "scale": scale, "shift": shift })
+        }
+        Rule::Function(_) => json!({ "kind": "function" }),
+        Rule::Same => json!({ "kind": "same" }),
+        Rule::Softmax { class, temperature } => {
+            json!({ "kind": "softmax", "class": class, "temperature": temperature })
+        }
+    }
+}
+
+fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result<Value> {
+    let mut found = origins::of(explainer, node, at)?;
+    let own = &explainer.nodes()[node];
+    let gradient =
+        explainer.gradient(node)[(at[0] * own.shape.width + at[1]) * own.shape.channels + at[2]];
+    let count = found.len();
+    found.sort_by(|one, other| other.share().abs().total_cmp(&one.share().abs()));
+    let hidden = found.split_off(TERMS.min(count));
+    let result: f64 = found
+        .iter()
+        .chain(&hidden)
+        .map(origins::Origin::share)
+        .sum();
+    let rest: f64 = hidden.iter().map(origins::Origin::share).sum();
+    found.sort_by_key(|origin| (origin.node, origin.at));
+    let list = found.iter().map(|origin| {
+        json!({
+            "layer": origin.node,
+            "name": explainer.nodes()[origin.node].name,
+            "kind": explainer.nodes()[origin.node].operation.kind(),
+            "at": origin.at,
+            "gradient": origin.gradient,
+            "derivative": origin.derivative,
+            "share": origin.share(),
+        })
+    });
+    Ok(json!({
+        "layer": own.name,
+        "kind": own.operation.kind(),
+        "at": at,
+        "value": gradient,
+        "result": if count == 0 { f64::from(gradient) } else { result },
+        "origins": list.collect::<Vec<_>>(),
+        "others": (!hidden.is_empty()).then(|| json!({ "count": hidden.len(), "sum": rest })),
+        "count": count,
+    }))
+}

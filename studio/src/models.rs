@@ -1,0 +1,177 @@
+//! The models that the page can look into: that of each run below the folder, and the one that the studio was opened with.
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use hubel::data::{Evaluation, Kind, Options, evaluation};
+use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
+
+use crate::Opening;
+use crate::find;
+
+/// The name of the model that the studio was opened with. A run cannot have it.
+pub(crate) const OPENED: &str = "";
+/// How many models stay in memory.
+const MOST: usize = 3;
+
+/// The models, and those in memory.
+pub(crate) struct Models {
+    opening: Arc<Opening>,
+    loaded: Mutex<Vec<Arc<Loaded>>>,
+}
+
+/// A model in memory.
+pub(crate) struct Loaded {
+    /// The name of its run, or [`OPENED`].
+    pub(crate) name: String,
+    pub(crate) model: Arc<Model>,
+    /// The file and when it was written. A run that goes on writes it again.
+    file: Option<(PathBuf, SystemTime)>,
+    /// Where its data lies: a path or the name of a data set.
+    data: Option<PathBuf>,
+    /// Its memory for explanations, from the first picture on.
+    pub(crate) eyes: Mutex<Option<Eyes>>,
+    /// The samples that it was not trained on.
+    held_out: Mutex<Option<Arc<Evaluation>>>,
+}
+
+/// What a model needs to look at pictures.
+pub(crate) struct Eyes {
+    pub(crate) explainer: Explainer,
+    pub(crate) predictor: Predictor,
+    /// What it has looked at last.
+    pub(crate) seen: Option<crate::look::Seen>,
+}
+
+impl Models {
+    pub(crate) fn new(opening: Arc<Opening>) -> Self {
+        Self {
+            opening,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The model of this name, from memory or from its file. `None` if there is none.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Arc<Loaded>>> {
+        let opened = &self.opening.model;
+        let run = match name {
+            OPENED => None,
+            name => match find::run(&self.opening.runs, name) {
+                Some(run) => Some(run),
+                None => return Ok(None),
+            },
+        };
+        let file = match (&run, opened) {
+            (Some(run), _) => match RunFolder::model_in(run) {
+                Some(file) => Some(file),
+                None => return Ok(None),
+            },
+            (None, Some(_)) => None,
+            (None, None) => return Ok(None),
+        };
+        let file = file.map(|file| {
+            let written = file.metadata().and_then(|about| about.modified());
+            (file, written.unwrap_or(SystemTime::UNIX_EPOCH))
+        });
+        let is_same = |loaded: &Arc<Loaded>| loaded.name == name && loaded.file == file;
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = all.iter().position(is_same) {
+            let found = all.remove(place);
+            all.insert(0, found.clone());
+            return Ok(Some(found));
+        }
+        let model = match (&file, opened) {
+            (Some((file, _)), _) => Arc::new(Model::load(file)?),
+            (None, opened) => opened.as_ref().expect("it is opened").model.clone(),
+        };
+        let of_run = run.as_deref().and_then(|run| self.data_of(run));
+        let loaded = Arc::new(Loaded {
+            name: name.to_owned(),
+            model,
+            file,
+            data: of_run.or_else(|| self.opening.data.clone()),
+            eyes: Mutex::default(),
+            held_out: Mutex::default(),
+        });
+        all.retain(|other| other.name != name);
+        all.insert(0, loaded.clone());
+        all.truncate(MOST);
+        Ok(Some(loaded))
+    }
+
+    /// The data that a run was trained on. Its settings have the path as it was given, from the folder in which the training began.
+    fn data_of(&self, run: &Path) -> Option<PathBuf> {
+        let settings = std::fs::read_to_string(run.join(RunFolder::SETTINGS)).ok()?;
+        let settings: toml::Table = settings.parse().ok()?;
+        let given = PathBuf::from(settings.get("data")?.as_str()?);
+        let here = [Path::new("."), &self.opening.runs];
+        let above = self.opening.runs.ancestors().skip(1).take(2);
+        let places = here
+            .into_iter()
+            .chain(above)
+            .map(|place| place.join(&given));
+        Some(
+            places
+                .into_iter()
+                .find(|path| path.exists())
+                .unwrap_or(given),
+        )
+    }
+}
+
+impl Loaded {
+    /// Works with the memory for explanations, which is allocated at the first time. One request at a time.
+    ///
+    /// # Errors
+    /// If the machine has not enough memory; those of `work`.
+    pub(crate) fn with_eyes<T>(&self, work: impl FnOnce(&mut Eyes) -> Result<T>) -> Result<T> {
+        let mut eyes = self.eyes.lock().unwrap_or_else(PoisonError::into_inner);
+        if eyes.is_none() {
+            *eyes = Some(Eyes {
+                explainer: Explainer::new(&cpu(), &self.model, 1)?,
+                predictor: Predictor::new(self.model.clone(), cpu())?,
+                seen: None,
+            });
+        }
+        work(eyes.as_mut().expect("it was just made"))
+    }
+
+    /// The kind of its samples.
+    pub(crate) fn kind(&self) -> Kind {
+        self.model.preparation().medium.kind()
+    }
+
+    /// Where its data lies, if this is known.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// The samples on which it is evaluated, as `hubel evaluate` reads them: the test split of its data, or the samples held out in training.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if its data is not known; as of [`evaluation`].
+    pub(crate) fn held_out(&self) -> Result<Arc<Evaluation>> {
+        let mut known = self.held_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let Some(data) = &self.data else {
+            let problem = "the data of this model is not known; open a run, or name the data: hubel studio MODEL --data DATA".into();
+            return Err(Error::Settings { problem });
+        };
+        let (model, preparation) = (&self.model, self.model.preparation());
+        let options = Options::for_model(preparation);
+        let (classes, division) = (model.classes(), model.division());
+        let read = evaluation(data, preparation, classes, division, &options, &|_, _| ())?;
+        Ok(known.insert(Arc::new(read)).clone())
+    }
+}
+
+/// All cores.
+pub(crate) fn cpu() -> Cpu {
+    let cores = std::thread::available_parallelism();
+    Cpu::best(cores.map_or(1, std::num::NonZero::get))
+}
