@@ -6,11 +6,16 @@
 mod address;
 mod api;
 mod assets;
+mod data_work;
 mod find;
 mod guard;
+mod jobs;
+mod judge;
 mod look;
 mod models;
 mod pictures;
+mod places;
+mod preview;
 mod server;
 
 pub use server::{OpenedModel, OpenedNetwork, Opening, Studio};

@@ -11,6 +11,7 @@ use hubel::Model;
 use hubel::network::Input;
 
 use crate::address::{self, Address};
+use crate::data_work::DataWork;
 use crate::guard::{self, Guard, LARGEST_BODY};
 use crate::models::Models;
 use crate::pictures::Pictures;
@@ -25,6 +26,8 @@ pub struct Opening {
     pub model: Option<OpenedModel>,
     /// The data of this model, and of runs that do not know theirs: a path, or the name of a data set.
     pub data: Option<PathBuf>,
+    /// Whether the view Data is shown first.
+    pub shows_data: bool,
     /// The folder below which runs are listed. Nothing outside it is read.
     pub runs: PathBuf,
     /// The name of the run to show first: its path below `runs`.
@@ -59,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) opening: Arc<Opening>,
     pub(crate) models: Arc<Models>,
     pub(crate) pictures: Arc<Pictures>,
+    pub(crate) work: Arc<DataWork>,
 }
 
 impl FromRef<Shared> for Arc<Opening> {
@@ -84,6 +88,7 @@ pub struct Studio {
     address: Address,
     /// Keeps what the page sends.
     folder: PathBuf,
+    started_in: PathBuf,
     opening: Opening,
 }
 
@@ -102,6 +107,7 @@ impl Studio {
         Ok(Self {
             address: Address::take(folder, port)?,
             folder: folder.join(address::FOLDER),
+            started_in: folder.to_owned(),
             opening,
         })
     }
@@ -136,6 +142,7 @@ impl Studio {
         let shared = Shared {
             models: Arc::new(Models::new(opening.clone())),
             pictures: Arc::new(Pictures::new(self.folder.join("pictures"))),
+            work: Arc::new(DataWork::new(&self.started_in, &opening)),
             opening,
         };
         let routes = routes(Guard { port, token }, shared);
