@@ -25,6 +25,13 @@ export const post = (path, body) =>
   answer(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
 /**
+ * Sends the bytes of a file.
+ * @param {string} path
+ * @param {Blob} blob
+ */
+export const send = (path, blob) => answer(path, { method: "POST", headers: { "content-type": "application/octet-stream" }, body: blob });
+
+/**
  * Only the answer to the latest question counts, however long the others take.
  * @template Question, Answer
  * @param {(question: Question) => Promise<Answer>} ask

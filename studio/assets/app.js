@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { html } from "./element.js";
 import "./network.js";
 import "./runs.js";
+import "./see.js";
 import "./sizes.js";
 
 /**
@@ -17,6 +18,7 @@ import "./sizes.js";
  *   version: string,
  *   folder: string,
  *   run: string | null,
+ *   has_model: boolean,
  *   network: { title: string, text: string, input: string, classes: number } | null,
  * }} Start
  */
@@ -24,6 +26,7 @@ import "./sizes.js";
 /** @type {Record<string, { tag: string, title: string }>} */
 const VIEWS = {
   network: { tag: "network-view", title: "Network" },
+  see: { tag: "see-view", title: "See" },
   sizes: { tag: "sizes-view", title: "Sizes" },
   runs: { tag: "runs-view", title: "Runs" },
 };

@@ -5,13 +5,12 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { createRequire } from "node:module";
+import { audit, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { browser, kill, missing, start, studio } from "./server.js";
 
 /** Where pictures of the views go; without it, none are made. */
 const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const TEXT = "conv(16, kernel=5, padding=2)-relu-maxpool(2)-conv(32, padding=1)-relu-maxpool(2)-flatten-linear(64)-relu-linear(classes)";
 
 /** @type {string} */ let outer;
@@ -43,22 +42,10 @@ after(async () => {
 });
 
 /**
- * A page that has been given the token.
  * @param {{ width: number, height: number }} viewport
  * @param {"light" | "dark"} colorScheme
  */
-async function opened(viewport, colorScheme) {
-  const context = await chromium.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("request", (request) => {
-    if (new URL(request.url()).host !== new URL(url).host) strangers.push(request.url());
-  });
-  await page.goto(url);
-  return page;
-}
+const opened = (viewport, colorScheme) => visit(chromium, url, { viewport, colorScheme, noted: { errors, strangers } });
 
 /** The network of the run that is watched. */
 const TRAINED = "conv(24, kernel=5, padding=2)-batchnorm-relu-conv(32, padding=1)-batchnorm-relu-maxpool(2)-conv(32, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
@@ -242,7 +229,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
         await page.setViewportSize({ width, height: 900 });
         const wide = await page.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(wide <= width, `${name} is ${wide} wide at ${width}`);
-        if (width !== 320) assert.deepEqual(await audit(), [], `${name} at ${width}`);
+        if (width !== 320) assert.deepEqual(await audit(page), [], `${name} at ${width}`);
         await picture(page, `${name}-${width}-${scheme}`);
         // The picture of the README.
         if (name === "network" && width === 1280 && scheme === "light") await picture(page, "studio-network", 1180);
@@ -256,16 +243,6 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       await picture(page, `${name}-${scheme}`);
     }
   });
-}
-
-/** What axe finds to be serious or critical. */
-async function audit() {
-  const source = await readFile(AXE, "utf8");
-  // The page's own policy forbids foreign scripts, so axe comes through the debugger.
-  const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: source });
-  const { result } = await session.send("Runtime.evaluate", { expression: "axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html.slice(0, 120)) })))", awaitPromise: true, returnByValue: true });
-  return result.value.filter((/** @type {{ impact: string }} */ { impact }) => impact === "serious" || impact === "critical");
 }
 
 /**

@@ -1,0 +1,456 @@
+// The view of what a network sees: a picture, all maps of all layers, how one map is made, and the arithmetic of one value; forwards and backwards.
+import { replace, whole } from "./address.js";
+import { get, latest, post } from "./api.js";
+import { html, table } from "./element.js";
+import { HandKernel } from "./kernel.js";
+import { madeOf } from "./made.js";
+import { areaOf, framed, legend, mark, number, painted, picture } from "./maps.js";
+import { PictureSources } from "./sources.js";
+import { LayerStrip } from "./strip.js";
+import { backwards, forwards } from "./value.js";
+import { WhyPicture } from "./why.js";
+
+/** @typedef {import("./strip.js").Layer} Layer */
+/** @typedef {import("./maps.js").Scale} Scale */
+/** @typedef {{ name: string, title: string }} Model */
+/**
+ * @typedef {{
+ *   model: { name: string, kind: string, network: string, input: string, classes: string[], is_dark: boolean | null, data: string | null },
+ *   picture: { image: string, name: string, truth: string | null, remarks: string[] },
+ *   prediction: { classes: { index: number, class: string, probability: number, logit: number }[], is_sure: boolean },
+ *   score: { class: string, against: string | null, value: number },
+ *   layers: Layer[], overview: { image: string, cell: number, rows: number },
+ * }} Seen
+ * @typedef {{ tiles: { channel: number, largest: number }[], channels: number, columns: number, height: number, width: number, reduced: number, scale: Scale, image: string }} Maps
+ * @typedef {{ height: number, width: number, scale: Scale, values: number[], made: import("./made.js").Made | null, refusal: string | null }} OneMap
+ */
+
+/** Longer side of the chosen map. */
+const SIDE = 300;
+/** The least side of a map among all of its layer. */
+const TILE = 44;
+/** The pause between two steps of the animation. */
+const STEP = 450;
+
+class SeeView extends HTMLElement {
+  #isBuilt = false;
+  /** @type {Model[]} */
+  #models = [];
+  #state = { model: "", picture: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "" };
+  /** @type {Seen | null} */
+  #seen = null;
+  /** @type {OneMap | null} */
+  #map = null;
+  /** @type {Maps | null} */
+  #maps = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #playing;
+
+  #model = html("select", { id: "see-model", onchange: () => this.#chooseModel() });
+  #of = html("fieldset", { class: "switch" }, html("legend", {}, "Shown"));
+  #class = html("select", { id: "see-class", onchange: () => this.#explain() });
+  #against = html("select", { id: "see-against", onchange: () => this.#explain() });
+  #sources = new PictureSources();
+  #why = new WhyPicture();
+  #classes = html("div", { class: "classes" });
+  #verdict = html("p", { class: "verdict", role: "status" });
+  #problem = html("div", { "aria-live": "polite" });
+  #strip = new LayerStrip();
+  #gallery = html("section", { class: "card gallery", "aria-label": "All maps of the layer" });
+  #detail = html("section", { class: "card one-map", "aria-label": "One map" });
+  #value = html("section", { class: "card one-value", "aria-label": "One value", "aria-live": "polite" });
+  #kernel = new HandKernel();
+  #shown = html("div", { class: "shown", hidden: true });
+  #bigMap = html("div", {});
+  #play = html("button", { type: "button", class: "plain", onclick: () => this.#togglePlay() }, "Play");
+
+  #look = latest(
+    (/** @type {unknown} */ asked) => post("see", asked),
+    (/** @type {Seen} */ seen) => void this.#saw(seen),
+    (error) => this.#refuse(error),
+  );
+  #askLayer = latest((/** @type {unknown} */ asked) => post("see/layer", asked), (/** @type {Maps} */ maps) => void this.#showLayer(maps), (error) => this.#gallery.replaceChildren(html("p", { class: "problem" }, error.message)));
+  #askMap = latest((/** @type {unknown} */ asked) => post("see/map", asked), (/** @type {OneMap} */ map) => void this.#showMap(map), (error) => this.#detail.replaceChildren(html("p", { class: "problem" }, error.message)));
+  #askValue = latest(
+    ({ path, body }) => post(path, body),
+    (found) => this.#showValue(found),
+    (error) => this.#value.replaceChildren(html("p", { class: "soft" }, error.message)),
+  );
+
+  #build() {
+    this.#isBuilt = true;
+    for (const [value, text] of [["values", "values, forwards"], ["gradients", "gradients, backwards"]]) {
+      this.#of.append(html("span", { class: "choice" }, html("input", { type: "radio", name: "see-of", id: `see-${value}`, value, onchange: () => this.#switch(value) }), html("label", { for: `see-${value}` }, text)));
+    }
+    const field = (/** @type {HTMLElement} */ control, /** @type {string} */ label, kind = "") => html("div", { class: `field ${kind}` }, html("label", { for: control.id }, label), control);
+    this.append(
+      html("h1", {}, "See"),
+      html("section", { class: "card controls", "aria-label": "Which model" },
+        html("div", { class: "fields" }, field(this.#model, "Model", "grows"), field(this.#class, "Explained class"), field(this.#against, "rather than"), this.#of)),
+      html("div", { class: "looking" },
+        html("section", { class: "card", "aria-label": "Choose a picture" }, this.#sources),
+        html("section", { class: "card", "aria-label": "The picture" }, this.#why),
+        html("section", { class: "card", "aria-label": "Prediction" }, html("h2", {}, "Prediction"), this.#verdict, this.#classes)),
+      this.#problem,
+      this.#shown,
+    );
+    this.#shown.append(
+      html("section", { "aria-label": "All layers" }, html("h2", {}, "All layers"), html("p", { class: "soft" }, "Click a map, or go through them with the arrow keys. Red and bright values are large, blue ones negative."), this.#strip),
+      html("div", { class: "map-and-value" }, this.#gallery, this.#detail, this.#value),
+      html("details", { class: "card own-kernel" }, html("summary", {}, "A kernel of your own"), html("p", { class: "soft" }, "Type weights. The kernel runs over the picture as the network reads it, with values from 0 to 1."), this.#kernel),
+    );
+    this.#sources.addEventListener("chosen", (event) => this.#choosePicture(/** @type {CustomEvent} */ (event).detail));
+    this.#strip.addEventListener("chosen", (event) => {
+      const { layer, channel } = /** @type {CustomEvent} */ (event).detail;
+      this.#choose(layer, channel);
+    });
+    this.#why.addEventListener("changed", () => {
+      this.#state.why = this.#why.method;
+      this.#remember();
+    });
+  }
+
+  disconnectedCallback() {
+    this.#stop();
+  }
+
+  /**
+   * @param {URLSearchParams} values
+   * @param {import("./app.js").Start} start
+   */
+  async show(values, start) {
+    if (!this.#isBuilt) this.#build();
+    this.#stop();
+    this.#models = await get("models");
+    this.#model.replaceChildren(...this.#models.map(({ name, title }) => html("option", { value: name }, title)));
+    if (this.#models.length === 0) {
+      this.#problem.replaceChildren(html("p", { class: "empty" }, "There is no trained model in this folder yet. Train one, for example with `hubel train mnist`, or open one: `hubel studio MODEL`."));
+      return;
+    }
+    const usual = start.has_model ? "" : (start.run ?? this.#models[0].name);
+    const limits = { usual: 0, least: 0, most: 1_000_000 };
+    const text = (/** @type {string} */ name) => values.get(name) ?? "";
+    this.#state = {
+      model: values.get("model") ?? usual,
+      picture: text("picture"), of: values.get("of") === "gradients" ? "gradients" : "values", class: text("class"), against: text("against"),
+      layer: whole(values, "layer", { ...limits, usual: 1 }), channel: whole(values, "map", limits), row: whole(values, "row", limits), column: whole(values, "column", limits),
+      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: text("softmax"),
+    };
+    this.#model.value = this.#state.model;
+    /** @type {HTMLInputElement} */ (this.#of.querySelector(`[value=${this.#state.of}]`)).checked = true;
+    await this.#open();
+  }
+
+  /** Shows the samples of the model, and looks at the picture. */
+  async #open() {
+    await this.#sources.show(this.#state.model, this.#state.picture || null);
+    if (this.#state.picture === "") this.#state.picture = this.#sources.first ?? "";
+    await this.#sources.show(this.#state.model, this.#state.picture || null);
+    if (this.#state.picture === "") {
+      this.#problem.replaceChildren(html("p", { class: "empty" }, "Draw a picture, or choose a file."));
+      return;
+    }
+    await this.#lookAgain();
+  }
+
+  #asked() {
+    const { model, picture, class: named, against } = this.#state;
+    return { model, picture, class: named || null, against: against || null };
+  }
+
+  #lookAgain() {
+    this.#remember();
+    return this.#look({ ...this.#asked(), of: this.#state.of });
+  }
+
+  #remember() {
+    const { model, picture, of, class: named, against, layer, channel, row, column, why, all, softmax } = this.#state;
+    replace("see", { model, picture, of, class: named, against, layer, map: channel, row, column, why, all: all ? 1 : "", softmax });
+  }
+
+  #chooseModel() {
+    Object.assign(this.#state, { model: this.#model.value, class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "" });
+    if (this.#state.picture.startsWith("sample:")) this.#state.picture = "";
+    this.#stop();
+    void this.#open();
+  }
+
+  #choosePicture(/** @type {string} */ chosen) {
+    Object.assign(this.#state, { picture: chosen, class: "", against: "" });
+    void this.#lookAgain();
+  }
+
+  #explain() {
+    Object.assign(this.#state, { class: this.#class.value, against: this.#against.value });
+    void this.#lookAgain();
+  }
+
+  #switch(/** @type {string} */ of) {
+    this.#state.of = of;
+    void this.#lookAgain();
+  }
+
+  #refuse(/** @type {Error} */ error) {
+    this.#problem.replaceChildren(html("p", { class: "problem" }, error.message));
+    this.#shown.classList.add("stale");
+  }
+
+  async #saw(/** @type {Seen} */ seen) {
+    const image = await picture(seen.overview.image);
+    this.#seen = seen;
+    this.#problem.replaceChildren(...(seen.picture.remarks.length > 0 ? [html("p", { class: "fair" }, `${seen.picture.remarks.join("; ")}.`)] : []));
+    this.#shown.hidden = false;
+    this.#shown.classList.remove("stale");
+    this.#sources.isDark = seen.model.is_dark;
+    const layer = seen.layers[this.#state.layer] ? this.#state.layer : Math.min(1, seen.layers.length - 1);
+    this.#state.layer = layer;
+    this.#fit();
+    const option = (/** @type {string} */ value, /** @type {string} */ text) => html("option", { value }, text);
+    this.#class.replaceChildren(option("", `predicted: ${seen.prediction.classes[0].class}`), ...seen.model.classes.map((one) => option(one, one)));
+    this.#class.value = this.#state.class;
+    this.#against.replaceChildren(option("", "nothing else"), ...seen.model.classes.filter((one) => one !== seen.score.class).map((one) => option(one, one)));
+    this.#against.value = this.#state.against;
+    this.#why.show(seen.picture.image, seen.picture.name, this.#asked(), this.#state.why);
+    this.#predicted(seen);
+    this.#strip.show(seen.layers, { image, cell: seen.overview.cell, rows: seen.overview.rows });
+    this.#kernel.show({ model: this.#state.model, picture: this.#state.picture });
+    this.#choose(layer, this.#state.channel, true);
+  }
+
+  /** Keeps map, row and column within the layer. */
+  #fit() {
+    const shape = this.#seen?.layers[this.#state.layer]?.shape;
+    if (!shape) return;
+    const within = (/** @type {number} */ value, /** @type {number} */ length) => Math.min(Math.max(value, 0), length - 1);
+    Object.assign(this.#state, { row: within(this.#state.row, shape[0]), column: within(this.#state.column, shape[1]), channel: within(this.#state.channel, shape[2]) });
+  }
+
+  #predicted(/** @type {Seen} */ { prediction, picture: { truth, name }, score }) {
+    const [first] = prediction.classes;
+    const right = truth === null ? "" : truth === first.class ? ` This is right.` : ` The data says ${truth}.`;
+    this.#verdict.replaceChildren(html("b", {}, prediction.is_sure ? first.class : `not sure: ${first.class}?`), ` ${(100 * first.probability).toFixed(1)} %.${right}`, html("br"), html("span", { class: "soft" }, name));
+    this.#verdict.classList.toggle("wrong", truth !== null && truth !== first.class);
+    const rows = prediction.classes.slice(0, 10).map(({ index, class: named, probability, logit }) => {
+      const bar = html("span", { class: "bar", "aria-hidden": "true" });
+      bar.style.width = `${100 * probability}%`;
+      return html("button", { type: "button", class: "probability", "data-class": index, "aria-pressed": String(this.#state.softmax === String(index)), title: `logit ${number(logit)}. Click for the softmax.`, onclick: () => this.#chooseSoftmax(index) },
+        html("span", { class: "named" }, named), html("span", { class: "track" }, bar), html("span", { class: "percent" }, `${(100 * probability).toFixed(probability > 0.0995 ? 1 : 2)} %`));
+    });
+    this.#classes.replaceChildren(...rows, html("p", { class: "soft" }, `Explained: ${score.class}${score.against ? ` rather than ${score.against}` : ""}, ${score.against ? "difference of logits" : "logit"} ${number(score.value)}.`));
+  }
+
+  #chooseSoftmax(/** @type {number} */ index) {
+    this.#state.softmax = String(index);
+    this.#askForValue();
+    for (const button of this.#classes.querySelectorAll("[data-class]")) button.setAttribute("aria-pressed", String(button.getAttribute("data-class") === String(index)));
+    this.#remember();
+    this.#value.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Shows a layer, one of its maps, and one of the values of this map. */
+  #choose(/** @type {number} */ layer, /** @type {number} */ channel, isNewPicture = false) {
+    const isOther = layer !== this.#state.layer || isNewPicture;
+    if (!isNewPicture) {
+      this.#stop();
+      this.#state.softmax = "";
+      if (layer !== this.#state.layer) this.#state.all = false;
+    }
+    Object.assign(this.#state, { layer, channel });
+    this.#fit();
+    this.#strip.mark(layer, this.#state.channel);
+    this.#remember();
+    const asked = { ...this.#asked(), of: this.#state.of, layer };
+    if (isOther || this.#maps === null) void this.#askLayer({ ...asked, all: this.#state.all });
+    else this.#markTile();
+    void this.#askMap({ ...asked, channel: this.#state.channel });
+    this.#askForValue();
+  }
+
+  #layer() {
+    return /** @type {Layer} */ (this.#seen?.layers[this.#state.layer]);
+  }
+
+  #title(/** @type {number} */ layer) {
+    const { kind, name } = /** @type {Layer} */ (this.#seen?.layers[layer]);
+    return layer === 0 ? "input" : `${kind} ${name}`;
+  }
+
+  async #showLayer(/** @type {Maps} */ maps) {
+    this.#maps = maps;
+    const sheet = await picture(maps.image);
+    const factor = Math.max(1, Math.round(TILE / Math.max(maps.height, maps.width)));
+    const canvas = html("canvas", { width: sheet.width, height: sheet.height, role: "img", "aria-label": `${maps.tiles.length} maps of ${this.#title(this.#state.layer)}` });
+    /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(sheet, 0, 0);
+    const frame = html("div", { class: "map tiles-of-maps", tabindex: 0, role: "application", "aria-label": `All maps of ${this.#title(this.#state.layer)}. The arrow keys choose one.` }, canvas);
+    frame.style.width = `${sheet.width * factor}px`;
+    const at = (/** @type {MouseEvent} */ event) => {
+      const box = frame.getBoundingClientRect();
+      const [column, row] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+      return Math.floor((row * sheet.height) / maps.height) * maps.columns + Math.floor((column * sheet.width) / maps.width);
+    };
+    frame.addEventListener("click", (event) => this.#chooseTile(at(event)));
+    frame.addEventListener("keydown", (event) => {
+      const place = maps.tiles.findIndex(({ channel }) => channel === this.#state.channel);
+      /** @type {Record<string, number>} */
+      const moves = { ArrowRight: place + 1, ArrowLeft: place - 1, ArrowDown: place + maps.columns, ArrowUp: place - maps.columns, Home: 0, End: maps.tiles.length - 1 };
+      if (!(event.key in moves)) return;
+      event.preventDefault();
+      this.#chooseTile(moves[event.key]);
+    });
+    const shape = this.#layer();
+    const more = maps.channels > maps.tiles.length
+      ? html("p", {}, `The ${maps.tiles.length} strongest of ${maps.channels.toLocaleString("en-US")} maps. `, html("button", { type: "button", class: "link", onclick: () => this.#showAll() }, "Show all"))
+      : null;
+    const list = html("details", {}, html("summary", {}, "as a table"),
+      table("Maps of the layer", ["map", "largest magnitude"], maps.tiles.map(({ channel, largest }) => [html("button", { type: "button", class: "link", onclick: () => this.#choose(this.#state.layer, channel) }, String(channel)), number(largest)])));
+    this.#gallery.replaceChildren(...[
+      html("h2", {}, this.#title(this.#state.layer), " ", html("span", { class: "soft" }, shape.size)),
+      html("div", { class: "scroll" }, frame), more,
+      html("p", { class: "soft" }, this.#state.of === "gradients" ? "How the score changes with each value. " : "", maps.height * maps.width === 1 ? "All on one scale." : "Each map has its own scale.", maps.reduced > 1 ? ` A pixel is the mean of ${maps.reduced} × ${maps.reduced} values.` : ""),
+      maps.height * maps.width === 1 ? legend(maps.scale) : null, list,
+    ].filter((part) => part !== null));
+    this.#markTile();
+  }
+
+  #showAll() {
+    this.#state.all = true;
+    this.#remember();
+    void this.#askLayer({ ...this.#asked(), of: this.#state.of, layer: this.#state.layer, all: true });
+  }
+
+  #chooseTile(/** @type {number} */ place) {
+    const tile = this.#maps?.tiles[place];
+    if (tile) this.#choose(this.#state.layer, tile.channel);
+  }
+
+  #markTile() {
+    const frame = this.#gallery.querySelector(".tiles-of-maps");
+    if (!frame || !this.#maps) return;
+    const { tiles, columns, height, width } = this.#maps;
+    const place = tiles.findIndex(({ channel }) => channel === this.#state.channel);
+    const [row, column] = [Math.floor(place / columns), place % columns];
+    const whole = { height: height * Math.ceil(tiles.length / columns), width: width * Math.min(columns, tiles.length) };
+    mark(frame, whole, place < 0 ? null : { rows: [row * height, (row + 1) * height], columns: [column * width, (column + 1) * width] });
+  }
+
+  async #showMap(/** @type {OneMap} */ map) {
+    const [read, adds] = await Promise.all([map.made?.read, map.made?.adds].map((url) => (url ? picture(url) : null)));
+    this.#map = map;
+    const { layer, channel, of } = this.#state;
+    const isBackward = of === "gradients";
+    const title = `${this.#title(layer)} · map ${channel}`;
+    const canvas = painted(map.values, { height: map.height, width: map.width, scale: map.scale, label: `${isBackward ? "Gradient by" : "Values of"} ${title}` });
+    const big = framed(canvas, { height: map.height, width: map.width, side: Math.min(SIDE, Math.max(TILE, 40 * Math.max(map.height, map.width))) });
+    big.classList.add("big");
+    Object.entries({ tabindex: "0", role: "application", "aria-label": `${title}, ${map.height} rows, ${map.width} columns. The arrow keys choose a value.` }).forEach(([name, value]) => big.setAttribute(name, value));
+    big.addEventListener("click", (event) => {
+      const box = big.getBoundingClientRect();
+      this.#place(Math.floor(((event.clientY - box.top) / box.height) * map.height), Math.floor(((event.clientX - box.left) / box.width) * map.width));
+    });
+    big.addEventListener("keydown", (event) => this.#pressed(event));
+    this.#bigMap = big;
+    const made = map.made && madeOf(map.made, {
+      read, adds, size: [map.height, map.width], isBackward,
+      kernel: (reader) => this.#seen?.layers[reader < 0 ? layer : reader].kernel ?? null,
+      choose: (to, which) => this.#choose(to, which),
+    });
+    const isSum = map.made?.adds != null;
+    const lead = isBackward
+      ? "The gradient by this map is the sum of what the maps after it pass back."
+      : layer === 0 ? "The picture as the network reads it." : isSum ? "The sum of these is the map." : "It is computed from this.";
+    const isSingle = map.height * map.width === 1;
+    const values = html("details", {}, html("summary", {}, "as a table"));
+    values.addEventListener("toggle", () => { if (values.open && values.childElementCount === 1) values.append(this.#tableOf(map)); });
+    const focused = this.#detail.contains(document.activeElement);
+    this.#detail.replaceChildren(...[
+      html("h2", {}, isBackward ? "Gradient by " : "", title),
+      html("div", { class: "map-with-parts" },
+        html("div", { class: "whole" }, big, legend(map.scale), isSingle ? null : html("div", { class: "buttons" }, this.#play), values),
+        html("div", { class: "made" }, html("p", { class: "soft" }, lead), map.refusal ? html("p", { class: "fair" }, map.refusal) : null, made)),
+    ]);
+    if (focused) big.focus();
+    this.#markPlace();
+  }
+
+  #tableOf(/** @type {OneMap} */ { height, width, values }) {
+    const rows = Array.from({ length: height }, (_, row) => [String(row), ...values.slice(row * width, (row + 1) * width).map(number)]);
+    return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values of the map" }, table("Values of the map by row and column", ["row", ...Array.from({ length: width }, (_, column) => String(column))], rows));
+  }
+
+  #pressed(/** @type {KeyboardEvent} */ event) {
+    const { row, column } = this.#state;
+    const { height = 1, width = 1 } = this.#map ?? {};
+    /** @type {Record<string, [number, number]>} */
+    const moves = { ArrowRight: [row, column + 1], ArrowLeft: [row, column - 1], ArrowDown: [row + 1, column], ArrowUp: [row - 1, column], Home: [0, 0], End: [height - 1, width - 1] };
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    this.#stop();
+    this.#place(...moves[event.key]);
+  }
+
+  #place(/** @type {number} */ row, /** @type {number} */ column) {
+    Object.assign(this.#state, { row, column, softmax: "" });
+    this.#fit();
+    this.#remember();
+    this.#markPlace();
+    this.#askForValue();
+  }
+
+  #markPlace() {
+    if (!this.#map || !this.#bigMap.isConnected) return;
+    const { row, column } = this.#state;
+    mark(this.#bigMap, this.#map, { rows: [row, row + 1], columns: [column, column + 1] });
+  }
+
+  #askForValue() {
+    const { layer, row, column, channel, of, softmax } = this.#state;
+    if (softmax !== "") return void this.#askValue({ path: "see/softmax", body: { ...this.#asked(), index: Number(softmax) } });
+    if (layer === 0 && of === "values") {
+      this.#value.replaceChildren(html("h2", {}, "Input"), html("p", { class: "soft" }, "The values of the input are given: (pixel − mean) / standard deviation. Choose a layer to see how its values are computed."));
+      return;
+    }
+    void this.#askValue({ path: "see/value", body: { ...this.#asked(), of, layer, at: [row, column, channel] } });
+  }
+
+  #showValue(/** @type {any} */ found) {
+    const isSoftmax = found.rule?.kind === "softmax";
+    const isBackward = "origins" in found;
+    const [row, column, channel] = found.at;
+    const title = isSoftmax ? `Probability of ${this.#seen?.model.classes[channel]}` : `${isBackward ? "Gradient by " : ""}${found.kind} ${found.layer}, row ${row}, column ${column}, map ${channel}`;
+    const sees = found.sees && !isSoftmax ? html("p", { class: "soft" }, `It sees rows ${found.sees[0][0]} to ${found.sees[0][1] - 1} and columns ${found.sees[1][0]} to ${found.sees[1][1] - 1} of the picture.`) : null;
+    const parts = isBackward ? backwards(found) : forwards(found, (layer) => this.#title(layer));
+    this.#value.replaceChildren(...[html("h2", {}, title), ...parts, sees].filter((part) => part !== null));
+    if (!isSoftmax) this.#markWindow(found);
+  }
+
+  /** Frames the window in the maps that are read, or the places that read the value. */
+  #markWindow(/** @type {any} */ found) {
+    const terms = "origins" in found
+      ? found.origins.map((/** @type {any} */ origin) => ({ layer: origin.layer, at: origin.at }))
+      : [...found.channels.flatMap((/** @type {any} */ one) => one.terms), ...found.terms];
+    for (const part of this.#detail.querySelectorAll("[data-layer]")) {
+      const layer = Number(part.getAttribute("data-layer"));
+      const frame = part.querySelector(".map");
+      const [height, width] = this.#seen?.layers[layer].shape ?? [1, 1];
+      if (frame && part.querySelector(".map-button")) mark(frame, { height, width }, areaOf(terms.filter((/** @type {any} */ term) => term.layer === layer).map((/** @type {any} */ term) => term.at)));
+    }
+  }
+
+  #togglePlay() {
+    if (this.#playing !== undefined) return this.#stop();
+    this.#play.textContent = "Stop";
+    this.#playing = setInterval(() => {
+      const { height = 1, width = 1 } = this.#map ?? {};
+      const next = (this.#state.row * width + this.#state.column + 1) % (height * width);
+      this.#place(Math.floor(next / width), next % width);
+    }, STEP);
+  }
+
+  #stop() {
+    clearInterval(this.#playing);
+    this.#playing = undefined;
+    this.#play.textContent = "Play";
+  }
+}
+
+customElements.define("see-view", SeeView);

@@ -1,0 +1,87 @@
+// Why the network chooses a class: a heatmap over the picture, and whether it can be trusted.
+import { latest, post } from "./api.js";
+import { html } from "./element.js";
+
+/** @typedef {{ model: string, picture: string, class: string | null, against: string | null }} Asked */
+/** @typedef {{ image: string, layer: string, checks: { sentence: string, has_failed: boolean }[] | null }} Found */
+
+const METHODS = { none: "the picture alone", "grad-cam": "Grad-CAM", gradient: "gradient", "smooth-grad": "SmoothGrad", "integrated-gradients": "integrated gradients", occlusion: "occlusion" };
+
+class WhyPicture extends HTMLElement {
+  /** @type {Asked | null} */
+  #asked = null;
+  #plain = "";
+  /** What is shown: the question as text. */
+  #shown = "";
+
+  #method = html("select", { id: "see-why", onchange: () => this.#changed() }, ...Object.entries(METHODS).map(([value, text]) => html("option", { value }, text)));
+  #image = html("img", { class: "looked-at", alt: "" });
+  #check = html("button", { type: "button", class: "plain", onclick: () => this.#verify() }, "Can it be trusted?");
+  #checks = html("div", { class: "checks", "aria-live": "polite" });
+  #says = html("p", { class: "soft" });
+
+  #ask = latest(
+    (/** @type {Asked & { method: string, check: boolean }} */ question) => post("see/why", question),
+    (/** @type {Found} */ found, question) => this.#found(found, question.method),
+    (error) => { this.#checks.replaceChildren(html("p", { class: "problem" }, error.message)); this.#image.src = this.#plain; },
+  );
+
+  connectedCallback() {
+    if (this.childElementCount > 0) return;
+    this.append(this.#image, this.#says, html("div", { class: "field" }, html("label", { for: this.#method.id }, "Over the picture"), this.#method), this.#check, this.#checks);
+  }
+
+  get method() {
+    return this.#method.value;
+  }
+
+  /**
+   * @param {string} image The picture alone.
+   * @param {string} name What it is.
+   * @param {Asked} asked
+   * @param {string} method
+   */
+  show(image, name, asked, method) {
+    [this.#plain, this.#asked] = [image, asked];
+    this.#method.value = method in METHODS ? method : "none";
+    this.#image.alt = `The picture as the network reads it: ${name}`;
+    this.#draw();
+  }
+
+  #changed() {
+    this.#draw();
+    this.dispatchEvent(new Event("changed"));
+  }
+
+  #draw() {
+    const method = this.#method.value;
+    this.#check.hidden = method === "none";
+    const shown = JSON.stringify([this.#asked, method, this.#plain.length]);
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#checks.replaceChildren();
+    if (method === "none" || this.#asked === null) {
+      this.#image.src = this.#plain;
+      this.#says.textContent = "as the network reads it";
+      return;
+    }
+    this.#says.textContent = "computing …";
+    void this.#ask({ ...this.#asked, method, check: false });
+  }
+
+  #verify() {
+    if (this.#asked === null) return;
+    this.#checks.replaceChildren(html("p", { class: "soft" }, "checking, which takes some seconds …"));
+    void this.#ask({ ...this.#asked, method: this.#method.value, check: true });
+  }
+
+  #found(/** @type {Found} */ { image, layer, checks }, /** @type {string} */ method) {
+    if (method !== this.#method.value) return;
+    this.#image.src = image;
+    this.#says.textContent = layer === "" ? "coloured where it supports the class" : `coloured where the map of layer ${layer} supports the class`;
+    if (checks) this.#checks.replaceChildren(html("ul", {}, ...checks.map(({ sentence, has_failed: hasFailed }) => html("li", { class: hasFailed ? "failed" : "passed" }, sentence))));
+  }
+}
+
+customElements.define("why-picture", WhyPicture);
+export { WhyPicture };

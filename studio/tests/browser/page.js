@@ -1,0 +1,48 @@
+// A page of the studio that has been given the token, and what went wrong in it.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+/**
+ * @typedef {{ errors: string[], strangers: string[] }} Noted Errors in the console, and requests that would leave the machine.
+ */
+
+/**
+ * Opens the page.
+ * @param {import("playwright-core").Browser} browser
+ * @param {string} url
+ * @param {{ viewport?: { width: number, height: number }, colorScheme?: "light" | "dark", noted: Noted }} about
+ */
+export async function visit(browser, url, { viewport = { width: 1280, height: 900 }, colorScheme = "light", noted }) {
+  const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  page.on("console", (message) => message.type() === "error" && noted.errors.push(message.text()));
+  page.on("pageerror", (error) => noted.errors.push(error.message));
+  page.on("request", (request) => {
+    const isOwn = request.url().startsWith("data:") || new URL(request.url()).host === new URL(url).host;
+    if (!isOwn) noted.strangers.push(request.url());
+  });
+  await page.goto(url);
+  return page;
+}
+
+/**
+ * What axe finds to be serious or critical.
+ * @param {import("playwright-core").Page} page
+ */
+export async function audit(page) {
+  const source = await readFile(AXE, "utf8");
+  // The page's own policy forbids foreign scripts, so axe comes through the debugger.
+  const session = await page.context().newCDPSession(page);
+  await session.send("Runtime.evaluate", { expression: source });
+  const { result } = await session.send("Runtime.evaluate", { expression: "axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html.slice(0, 120)) })))", awaitPromise: true, returnByValue: true });
+  return result.value.filter((/** @type {{ impact: string }} */ { impact }) => impact === "serious" || impact === "critical");
+}
+
+/** @param {import("playwright-core").Page} page @param {string} hash */
+export const go = (page, hash) => page.evaluate((hash) => void (location.hash = hash), hash);
+
+/** @param {import("playwright-core").Page} page @returns {Promise<URLSearchParams>} The state in the address. */
+export const state = async (page) => new URLSearchParams((await page.evaluate(() => location.hash)).split("?")[1]);
