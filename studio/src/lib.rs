@@ -19,3 +19,8 @@ mod preview;
 mod server;
 
 pub use server::{OpenedModel, OpenedNetwork, Opening, Studio};
+
+/// Whether there are runs below a folder.
+pub fn has_runs(folder: &std::path::Path) -> bool {
+    !find::runs(folder).runs.is_empty()
+}

@@ -132,9 +132,9 @@ pub(super) struct Wanted {
     truth: Option<String>,
     /// Only samples that are taken for this class.
     answer: Option<String>,
-    /// Whether the least confident answers come first.
+    /// `unsure`: the least confident answers come first.
     #[serde(default)]
-    unsure_first: bool,
+    sort: String,
     /// How many are left out at the start.
     #[serde(default)]
     from: String,
@@ -346,7 +346,7 @@ impl Wanted {
         if let Some(answer) = class(&self.answer) {
             places.retain(|place| answers.class(*place) == answer);
         }
-        if self.unsure_first && self.show != Show::Doubtful {
+        if self.sort == "unsure" && self.show != Show::Doubtful {
             places.reverse();
         }
         let mut samples: Vec<Sample> = places.into_iter().map(Sample::At).collect();
