@@ -176,8 +176,8 @@ class DataView extends HTMLElement {
 
   #listed(/** @type {Findings} */ { findings, ...at }) {
     const of = findings.map(({ detail, pictures, more }) => html("li", { class: "card" },
-      html("p", {}, detail),
       html("div", { class: "pictures" }, ...pictures.map(({ name, image }) => html("figure", {}, image === null ? null : html("img", { src: image, alt: "" }), html("figcaption", {}, name)))),
+      html("p", {}, detail),
       more > 0 ? html("p", { class: "soft" }, `and ${grouped(more)} more`) : null));
     this.#findings.replaceChildren(html("ul", { class: "findings" }, ...of), pager(at, (from) => {
       this.#from = from;
@@ -203,7 +203,8 @@ class DataView extends HTMLElement {
       this.#sheet.replaceChildren();
       return;
     }
-    this.#sheetSays.textContent = `${augmentation === "" ? "none" : augmentation}. The training part: ${description}.`;
+    const words = augmentation === "" ? "none" : augmentation;
+    this.#sheetSays.replaceChildren(html("code", {}, words ?? ""), ` applied to training ${kind} of: ${description}. The framed one is the original.`);
     const row = (/** @type {{ class: string, name: string, images: (string | null)[] }} */ { class: named, name, images }) => html("figure", { class: "row" },
       html("div", { class: "versions" }, ...images.map((image, version) => image === null ? null : html("img", { src: image, class: version === 0 ? "original" : "", alt: version === 0 ? `${name} before augmentation` : `version ${version}` }))),
       html("figcaption", {}, html("b", {}, named), ` ${name}`));
@@ -220,9 +221,16 @@ class DataView extends HTMLElement {
 function classTable(classes) {
   const most = Math.max(1, ...classes.map(({ training }) => training));
   const parts = /** @type {("training" | "validation" | "test")[]} */ (["training", "validation", "test"]).filter((part) => part === "training" || classes.some((own) => own[part] > 0));
-  const rows = classes.map((own) => [own.class, ...parts.map((part) => grouped(own[part])), html("meter", { min: 0, max: most, value: own.training, "aria-label": `${own.training} of ${most}` })]);
+  const rows = classes.map((own) => [own.class, ...parts.map((part) => grouped(own[part])), bar(own.training / most)]);
   return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Samples of each class" },
     table("Samples of each class, with those that cannot be read", ["class", ...parts, ""], rows));
+}
+
+/** @param {number} share */
+function bar(share) {
+  const filled = html("span", {});
+  filled.style.width = `${100 * share}%`;
+  return html("span", { class: "share", "aria-hidden": "true" }, filled);
 }
 
 customElements.define("data-view", DataView);

@@ -52,6 +52,8 @@ class MistakesView extends HTMLElement {
   #gallery = html("ul", { class: "cards" });
   #pager = html("div", {});
   #says = html("p", { class: "says", role: "status" });
+  #hint = html("p", { class: "soft lead", hidden: true }, "The answer contradicts the label more than this model usually contradicts labels of its class (confident learning). A weak model doubts many right labels, so look at each one. ",
+    html("code", {}, "hubel check --labels"), " judges all samples by models that are trained for it.");
 
   #work = new Work((/** @type {Summary} */ summary) => this.#judged(summary), (problem) => this.#refuse(problem));
   #ask = latest(
@@ -74,7 +76,7 @@ class MistakesView extends HTMLElement {
     );
     this.#result.append(this.#about,
       html("div", { class: "confused" }, this.#matrix, this.#calibration),
-      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#gallery, this.#pager));
+      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#hint, this.#gallery, this.#pager));
   }
 
   /** @param {URLSearchParams} values @param {import("./app.js").Start} start */
@@ -194,11 +196,11 @@ class MistakesView extends HTMLElement {
       }));
     });
     const head = html("tr", {}, html("th", { scope: "col" }, "label ↓ answer →"), ...classes.map((name) => html("th", { scope: "col" }, html("span", {}, name))));
-    const table = html("table", { onkeydown: (/** @type {KeyboardEvent} */ event) => this.#walk(event) },
-      html("caption", {}, "A row is the label, a column the answer of the model. Choose a cell to see its samples; arrow keys go from cell to cell."), html("thead", {}, head), html("tbody", {}, ...body));
-    const scroll = html("div", { class: "scroll", role: "region", "aria-label": "Confusion matrix" }, table);
+    const table = html("table", { "aria-label": "Confusion matrix", "aria-describedby": "mistakes-matrix-help", onkeydown: (/** @type {KeyboardEvent} */ event) => this.#walk(event) },
+      html("thead", {}, head), html("tbody", {}, ...body));
     if (focused !== undefined) queueMicrotask(() => this.#focus(focused));
-    return scroll;
+    return html("div", {}, html("p", { class: "soft", id: "mistakes-matrix-help" }, "A row is the label, a column the answer of the model. Choose a cell to see its samples; arrow keys go from cell to cell."),
+      html("div", { class: "scroll" }, table));
   }
 
   #focus(/** @type {string} */ cell) {
@@ -305,6 +307,7 @@ class MistakesView extends HTMLElement {
     const summary = /** @type {Summary} */ (this.#summary);
     const what = this.#show === "all" ? summary.kind : SHOWN[this.#show];
     this.#says.textContent = page.count === 0 ? `There are no ${what} with this choice.` : `${grouped(page.count)} ${what}${this.#truth === null ? "" : ` with the label ${this.#truth}`}${this.#answer === null ? "" : `, answered ${this.#answer}`}`;
+    this.#hint.hidden = this.#show !== "doubtful" || page.count === 0;
     this.#gallery.replaceChildren(...page.samples.map((sample) => this.#card(sample)));
     this.#pager.replaceChildren(pager(page, (from) => {
       this.#from = from;
@@ -329,7 +332,7 @@ class MistakesView extends HTMLElement {
       sample.correction === null ? null : html("span", { class: "state running" }, sample.correction === "class" ? "label corrected" : "left out"),
       sample.looks_wrong ? html("span", { class: "state stopped" }, "label looks wrong") : null);
     card.append(shown, facts, marks, html("p", { class: "file soft" }, name));
-    if (can_be_seen) card.append(html("p", {}, html("a", { href: write("see", { model: this.#model, picture: `sample:${index}` }) }, "See how it is seen", html("span", { class: "unseen" }, `: ${name}`))));
+    if (can_be_seen) card.append(html("p", {}, html("a", { href: write("see", { model: this.#model, picture: `sample:${index}` }) }, "See it in the network", html("span", { class: "unseen" }, `: ${name}`))));
     if (can_be_corrected) card.append(this.#relabel(sample, card));
     return card;
   }

@@ -6,7 +6,7 @@ import { grouped, html, svg, table } from "./element.js";
  * @typedef {{ bins: Bin[], error: number, by_chance: [number, number] }} Calibration
  */
 
-const [SIDE, LEFT, BOTTOM, TOP] = [260, 46, 40, 8];
+const [SIDE, LEFT, BOTTOM, TOP] = [260, 56, 40, 10];
 
 /** @param {number} share */
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
@@ -26,7 +26,7 @@ export function reliability({ bins, error, by_chance: [low, high] }, kind) {
   const most = Math.max(...filled.map(({ count }) => count));
   const words = `Calibration error ${percent(error, 2)}`;
   const chance = `Chance alone explains ${percent(low, 2)} to ${percent(high, 2)} on these ${kind}.`;
-  const figure = svg("svg", { class: "reliability", viewBox: `0 0 ${LEFT + SIDE + 16} ${TOP + SIDE + BOTTOM}`, role: "img", "aria-label": `Reliability diagram: share of right answers by probability. ${words}. The table below has the values.` });
+  const figure = svg("svg", { class: "reliability", viewBox: `0 0 ${LEFT + SIDE + 24} ${TOP + SIDE + BOTTOM}`, role: "img", "aria-label": `Reliability diagram: share of right answers by probability. ${words}. The table below has the values.` });
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const [x, y] = [LEFT + SIDE * share, TOP + SIDE * (1 - share)];
     figure.append(svg("line", { class: "grid", x1: LEFT, x2: LEFT + SIDE, y1: y, y2: y }), svg("line", { class: "grid", x1: x, x2: x, y1: TOP, y2: TOP + SIDE }),

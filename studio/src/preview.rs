@@ -1,8 +1,8 @@
 //! Training samples before and after augmentation, as a training on the data would read them.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hubel::data::{
-    Augmentation, BadFiles, Balance, Feed, FeedSettings, Kind, Options, Source, Thumbnail,
+    Augmentation, BadFiles, Balance, Feed, FeedSettings, Kind, Options, Presets, Source, Thumbnail,
 };
 use hubel::{Dataset, Model, Preparation};
 
@@ -15,7 +15,8 @@ pub(crate) struct Preview {
     preparation: Preparation,
     /// The augmentation of a training without settings.
     pub(crate) usual: Augmentation,
-    presets: hubel::data::Presets,
+    presets: Presets,
+    data: PathBuf,
     /// How the samples are read, in one line.
     pub(crate) description: String,
 }
@@ -60,6 +61,7 @@ impl Preview {
             description: splits.description,
             preparation,
             dataset: splits.train,
+            data: data.to_owned(),
         })
     }
 
@@ -92,10 +94,13 @@ impl Preview {
         self.dataset.len()
     }
 
-    /// The class and the name of a sample.
+    /// The class of a sample, and its path in the data.
     pub(crate) fn about(&self, index: usize) -> (&str, String) {
         let class = &self.dataset.classes()[self.dataset.labels()[index]];
-        (class, self.dataset.name_of(index))
+        let path = self.dataset.path(index);
+        let below = path.and_then(|path| path.strip_prefix(&self.data).ok());
+        let name = below.map_or_else(|| self.dataset.name_of(index), hubel::shown);
+        (class, name)
     }
 
     /// `count` samples that are spread over all classes, from the `from`th on.
