@@ -8,7 +8,8 @@ import { cut, framed, number, shade } from "./maps.js";
  * @typedef {{ parts: Part[], others: number | null, bias: number | null, size: [number, number] | null, read: string | null, adds: string | null }} Made
  */
 
-const SIDE = 84;
+/** Longer side of a small map, in pixels. */
+const SIDE = 64;
 
 /**
  * @param {Made} made

@@ -31,8 +31,10 @@ export function colour({ ends: [low, high], colours }, value) {
 /** A style for a cell of a table with this value: its colour, and black or white letters. @param {Scale} scale @param {number} value */
 export function shade(scale, value) {
   const [red, green, blue] = colour(scale, value);
-  const isBright = 0.299 * red + 0.587 * green + 0.114 * blue > 140;
-  return { background: `rgb(${red} ${green} ${blue})`, color: isBright ? "#111" : "#fff" };
+  // The relative luminance of WCAG 2. Above this one, black has more contrast than white.
+  const [r, g, b] = [red, green, blue].map((level) => (level > 10 ? ((level / 255 + 0.055) / 1.055) ** 2.4 : level / 255 / 12.92));
+  const isBright = 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179;
+  return { background: `rgb(${red} ${green} ${blue})`, color: isBright ? "#000" : "#fff" };
 }
 
 /**

@@ -20,9 +20,12 @@ class LayerStrip extends HTMLElement {
 
   #list = html("div", { class: "strip", role: "listbox", tabindex: 0, "aria-label": "Layers, from the input to the last one", "aria-orientation": "horizontal" });
 
+  /** What is chosen, for screen readers. */
+  #says = html("p", { class: "heard", role: "status" });
+
   connectedCallback() {
     if (this.childElementCount > 0) return;
-    this.append(this.#list);
+    this.append(this.#list, this.#says);
     this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     this.#list.addEventListener("click", (event) => this.#clicked(event));
   }
@@ -49,7 +52,7 @@ class LayerStrip extends HTMLElement {
       }
       canvas.style.width = `${SIDE}px`;
       const hidden = layer.shape[2] - count;
-      return html("div", { class: `column ${family(layer.kind)}`, role: "option", id: `see-layer-${index}`, "data-layer": index, "aria-selected": "false", "aria-label": label(layer, index) },
+      return html("div", { class: `column ${family(layer.kind)}`, role: "option", id: `see-layer-${index}`, "data-layer": index, "aria-selected": "false" },
         html("span", { class: "name" }, index === 0 ? "input" : layer.kind), html("span", { class: "name soft" }, index === 0 ? "" : layer.name), html("div", { class: "stack" }, canvas),
         html("span", { class: "soft size" }, layer.size), hidden > 0 ? html("span", { class: "soft size" }, `+ ${hidden.toLocaleString("en-US")} more`) : null);
     });
@@ -70,7 +73,7 @@ class LayerStrip extends HTMLElement {
     const column = this.#list.children[layer];
     if (!column) return;
     this.#list.setAttribute("aria-activedescendant", column.id);
-    column.setAttribute("aria-label", `${label(this.#layers[layer], layer)}; map ${channel} is chosen`);
+    this.#says.textContent = `${layer === 0 ? "input" : `${this.#layers[layer].kind} ${this.#layers[layer].name}`}, map ${channel}`;
     const place = this.#layers[layer].channels.indexOf(channel);
     if (place >= 0) {
       const frame = html("div", { class: "chosen-map" });
@@ -115,9 +118,6 @@ class LayerStrip extends HTMLElement {
     this.dispatchEvent(new CustomEvent("chosen", { detail: { layer, channel } }));
   }
 }
-
-/** @param {Layer} layer @param {number} index */
-const label = (layer, index) => (index === 0 ? `input, ${layer.size}` : `${layer.kind} ${layer.name}, ${layer.size}`);
 
 customElements.define("layer-strip", LayerStrip);
 export { LayerStrip };

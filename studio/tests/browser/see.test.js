@@ -41,6 +41,8 @@ after(async () => {
 
 /** Waits until a value is shown for the state of the address. @param {string} text */
 const valueOf = (text) => page.waitForFunction((text) => document.querySelector(".one-value h2")?.textContent?.includes(text), text);
+/** Waits until the address has a value. @param {string} name @param {string} value */
+const stateIs = (name, value) => page.waitForFunction(([name, value]) => new URLSearchParams(location.hash.split("?")[1]).get(name) === value, [name, value]);
 const result = async () => Number((await page.innerText(".one-value .result .number")).replace("−", "-"));
 /** @param {string} name */
 const picture = async (name) => {
@@ -55,7 +57,7 @@ test("a held-out sample is seen by all layers", options, async () => {
   assert.match(await page.innerText(".verdict"), /\d \d+\.\d %\.\s+(This is right|The data says)/);
   assert.equal(await page.locator(".samples button").count(), 16);
   await page.click(".samples button:nth-child(3)");
-  await page.waitForFunction(() => new URLSearchParams(location.hash.split("?")[1]).get("picture") === "sample:2");
+  await stateIs("picture", "sample:2");
   await valueOf("conv");
 });
 
@@ -66,12 +68,11 @@ test("a walk with the keyboard: layer, map, value, backwards", options, async ()
   await page.waitForFunction(() => document.querySelector(".one-value h2")?.textContent === "Input");
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowDown");
-  await valueOf("map 1");
-  assert.equal((await state(page)).get("map"), "1");
+  await stateIs("map", "1");
   await page.focus(".map.big");
   for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
-  await valueOf("row 2, column 3, map 1");
-  assert.equal((await state(page)).get("row"), "2");
+  await stateIs("row", "2");
+  await valueOf("row 2, column 3, map");
   // What is computed from the terms is what the network computed.
   const [computed, network] = [await result(), Number(/computed ([−\d.]+)\./.exec(await page.innerText(".one-value .result"))?.[1].replace("−", "-"))];
   assert.ok(Math.abs(computed - network) <= 2e-3 * (1 + Math.abs(network)), `${computed} and ${network}`);
@@ -91,7 +92,7 @@ test("a walk with the keyboard: layer, map, value, backwards", options, async ()
   await page.waitForFunction(() => document.querySelector(".one-value h2")?.textContent?.startsWith("Gradient by"));
   await page.waitForFunction(() => document.querySelector(".one-map h2")?.textContent?.startsWith("Gradient by"));
   assert.match(await page.innerText(".one-value"), /values of later layers read this one/);
-  assert.equal((await state(page)).get("of"), "gradients");
+  await stateIs("of", "gradients");
   // A reload shows the same.
   const [hash, title, value] = [await page.evaluate(() => location.hash), await page.innerText(".one-value h2"), await result()];
   await page.reload();
@@ -131,6 +132,7 @@ test("a digit drawn with the mouse is recognised", options, async () => {
   await page.mouse.down();
   for (const point of seven.slice(1)) await page.mouse.move(...at(...point), { steps: 6 });
   await page.mouse.up();
+  await picture("see-drawn");
   await page.waitForFunction(() => document.querySelector(".verdict b")?.textContent === "7");
   await page.click(".classes [data-class='7']");
   await valueOf("Probability of 7");
@@ -148,7 +150,7 @@ test("Grad-CAM lies over the picture, and is checked", options, async () => {
   assert.match(await page.innerText(".checks"), /learned weights|cascade/);
   await page.selectOption("#see-why", "occlusion");
   await page.waitForFunction(() => /coloured where it supports/.test(document.querySelector("why-picture .soft")?.textContent ?? ""));
-  assert.equal((await state(page)).get("why"), "occlusion");
+  await stateIs("why", "occlusion");
 });
 
 test("a kernel typed into the grid runs over the picture", options, async () => {
