@@ -160,7 +160,7 @@ class DataView extends HTMLElement {
     const choice = (/** @type {Kind} */ { kind, is_grave, count, paths }) => {
       const input = html("input", { type: "radio", name: "data-kind", id: `data-kind-${kind}`, onchange: () => ([this.#kind, this.#from] = [kind, 0], this.#remember(), this.#drawFound(found)) });
       input.checked = this.#kind === kind;
-      return html("span", { class: `choice ${is_grave ? "grave" : ""}` }, input, html("label", { for: input.id }, html("b", {}, kind), ` ${grouped(count)}${paths > count ? ` (${grouped(paths)} files)` : ""}`, is_grave ? html("span", { class: "state stopped" }, "marked") : null));
+      return html("span", { class: `choice ${is_grave ? "grave" : ""}` }, input, html("label", { for: input.id }, html("b", {}, kind), ` ${grouped(count)}${paths > count ? ` (${grouped(paths)} files)` : ""}`, is_grave ? html("span", { class: "state grave" }, "marked") : null));
     };
     const chosen = kinds.find(({ kind }) => kind === this.#kind);
     this.#kinds.replaceChildren(html("h2", {}, "Findings"),

@@ -62,9 +62,7 @@ test("the model of a run is judged by what was held out", options, async () => {
   assert.equal(await page.inputValue("#mistakes-data"), "stripes");
   assert.match(await page.innerText("mistakes-view"), /held out in training/);
   const result = JSON.parse(await readFile(join(folder, "runs/stripes/result.json"), "utf8"));
-  const accuracy = await tile("accuracy");
-  const found = JSON.stringify(result).match(/"accuracy":([\d.]+)/g) ?? [];
-  assert.ok(found.some((text) => Math.abs(100 * Number(text.split(":")[1]) - accuracy) < 0.01), `${accuracy} is none of ${found}`);
+  assert.ok(Math.abs(100 * result.test_accuracy - (await tile("accuracy"))) < 0.01);
   // Each sample is in one cell.
   const cells = await page.locator(".matrix td button").allInnerTexts();
   const all = Number(/all \((\d+)\)/.exec(await page.innerText(".filters"))?.[1]);
@@ -163,7 +161,7 @@ test("other data is named, and data elsewhere is refused", options, async () => 
   assert.ok(noted.errors.splice(refused).every((error) => /422/.test(error)));
   await writePictures(join(folder, "others"), 6);
   await page.fill("#mistakes-data", "others");
-  await page.waitForFunction(() => /24 images of others/.test(document.querySelector("mistakes-view")?.textContent ?? ""));
+  await page.waitForFunction(() => /images of others/.test(document.querySelector("mistakes-view")?.textContent ?? ""));
   assert.equal((await state(page)).get("data"), "others");
 });
 
