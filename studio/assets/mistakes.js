@@ -52,6 +52,7 @@ class MistakesView extends HTMLElement {
   #gallery = html("ul", { class: "cards" });
   #pager = html("div", {});
   #says = html("p", { class: "says", role: "status" });
+  #where = html("p", { class: "soft", hidden: true }, "The labels of this data are in a table or in arrays. Correct them there; here, those of class folders can be corrected.");
   #hint = html("p", { class: "soft lead", hidden: true }, "The answer contradicts the label more than this model usually contradicts labels of its class (confident learning). A weak model doubts many right labels, so look at each one. ",
     html("code", {}, "hubel check --labels"), " judges all samples by models that are trained for it.");
 
@@ -76,7 +77,7 @@ class MistakesView extends HTMLElement {
     );
     this.#result.append(this.#about,
       html("div", { class: "confused" }, this.#matrix, this.#calibration),
-      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#hint, this.#gallery, this.#pager));
+      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#hint, this.#where, this.#gallery, this.#pager));
   }
 
   /** @param {URLSearchParams} values @param {import("./app.js").Start} start */
@@ -159,7 +160,7 @@ class MistakesView extends HTMLElement {
     const [low, high] = summary.interval;
     const tile = (/** @type {string} */ term, /** @type {string} */ value) => html("div", {}, html("dt", {}, term), html("dd", {}, value));
     this.#about.replaceChildren(
-      html("p", {}, `${grouped(summary.count)} ${summary.kind} of ${summary.samples}: ${summary.which}.`),
+      html("p", {}, `${summary.samples}: ${grouped(summary.count)} ${summary.kind} (${summary.which}).`),
       ...(summary.is_trained_on ? [html("p", { class: "fair" }, "The model was trained on some of them. It repeats what it was taught, so labels that look wrong are hardly found among these.")] : []),
       ...summary.notes.map((note) => html("p", { class: "soft" }, note)),
       ...(summary.bad_files ? [html("p", { class: "fair" }, `${grouped(summary.bad_files)} files cannot be read and are left out.`)] : []),
@@ -307,6 +308,7 @@ class MistakesView extends HTMLElement {
     const summary = /** @type {Summary} */ (this.#summary);
     const what = this.#show === "all" ? summary.kind : SHOWN[this.#show];
     this.#says.textContent = page.count === 0 ? `There are no ${what} with this choice.` : `${grouped(page.count)} ${what}${this.#truth === null ? "" : ` with the label ${this.#truth}`}${this.#answer === null ? "" : `, answered ${this.#answer}`}`;
+    this.#where.hidden = summary.can_be_corrected || page.count === 0;
     this.#hint.hidden = this.#show !== "doubtful" || page.count === 0;
     this.#gallery.replaceChildren(...page.samples.map((sample) => this.#card(sample)));
     this.#pager.replaceChildren(pager(page, (from) => {
@@ -319,7 +321,7 @@ class MistakesView extends HTMLElement {
 
   /** A sample with the label, the answer, and what can be done. */
   #card(/** @type {Sample} */ sample) {
-    const { classes, can_be_corrected, can_be_seen } = /** @type {Summary} */ (this.#summary);
+    const { classes, kind, can_be_corrected, can_be_seen } = /** @type {Summary} */ (this.#summary);
     const { index, name, answer } = sample;
     const label = sample.truth === null ? "left out" : classes[sample.truth];
     const isRight = answer !== undefined && answer === sample.truth;
@@ -331,10 +333,17 @@ class MistakesView extends HTMLElement {
     const marks = html("p", { class: "marks-of-sample" },
       sample.correction === null ? null : html("span", { class: "state running" }, sample.correction === "class" ? "label corrected" : "left out"),
       sample.looks_wrong ? html("span", { class: "state stopped" }, "label looks wrong") : null);
-    card.append(shown, facts, marks, html("p", { class: "file soft" }, name));
+    card.append(shown, ...(kind === "recordings" ? [this.#player(sample)] : []), facts, marks, html("p", { class: "file soft" }, name));
     if (can_be_seen) card.append(html("p", {}, html("a", { href: write("see", { model: this.#model, picture: `sample:${index}` }) }, "See it in the network", html("span", { class: "unseen" }, `: ${name}`))));
     if (can_be_corrected) card.append(this.#relabel(sample, card));
     return card;
+  }
+
+  /** Plays a recording. It is loaded when it is played. */
+  #player(/** @type {Sample} */ { index, name }) {
+    const query = this.#query();
+    query.set("index", String(index));
+    return html("audio", { controls: true, preload: "none", src: `/api/mistakes/recording?${query}`, "aria-label": name });
   }
 
   /** Controls that correct a label. */

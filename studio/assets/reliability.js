@@ -6,7 +6,7 @@ import { grouped, html, svg, table } from "./element.js";
  * @typedef {{ bins: Bin[], error: number, by_chance: [number, number] }} Calibration
  */
 
-const [SIDE, LEFT, BOTTOM, TOP] = [260, 56, 40, 10];
+const [SIDE, LEFT, BOTTOM, TOP] = [260, 56, 40, 16];
 
 /** @param {number} share */
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
@@ -42,7 +42,7 @@ export function reliability({ bins, error, by_chance: [low, high] }, kind) {
   const rows = filled.map(({ count, confidence, accuracy }) => [percent(confidence), percent(accuracy), grouped(count)]);
   return html("figure", {},
     figure,
-    html("figcaption", {}, html("b", {}, words), `. ${chance} On the dashed line, probabilities mean what they say; below it, the model is too sure. A larger circle stands for more answers.`),
+    html("figcaption", {}, html("b", {}, words), `. ${chance} On the dashed line, probabilities mean what they say; below it the model is too sure, above it too unsure. A larger circle stands for more answers.`),
     html("details", {}, html("summary", {}, "Values"),
       html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values of the reliability diagram" },
         table("Answers by their probability", ["mean probability", "right answers", kind], rows))));

@@ -50,6 +50,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/mistakes", get(mistakes::summary))
         .route("/mistakes/choices", get(mistakes::choices))
         .route("/mistakes/samples", get(mistakes::samples))
+        .route("/mistakes/recording", get(mistakes::recording))
         .route("/mistakes/label", post(mistakes::label))
         .route("/data", get(data::check))
         .route("/data/choices", get(data::choices))

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use hubel::data::{Correction, Judged as Which, Kind};
 use hubel::{Report, RunFolder, shown};
 use serde::Deserialize;
@@ -168,6 +170,43 @@ pub(super) async fn samples(
         )
     });
     page.await?.map(Json)
+}
+
+/// Which recording is wanted.
+#[derive(Deserialize)]
+pub(super) struct Recording {
+    model: String,
+    #[serde(default)]
+    data: String,
+    index: usize,
+}
+
+/// `/api/mistakes/recording?…&index=…`: the file of a recording.
+pub(super) async fn recording(
+    State(bench): State<Arc<Bench>>,
+    Query(Recording { model, data, index }): Query<Recording>,
+) -> Result<Response, Refusal> {
+    let file = blocking(move || {
+        let (judged, _) = bench.known_view(&Asked { model, data })?;
+        let missing = || Refusal::missing("there is no such recording".into());
+        let dataset = &judged.evaluation.dataset;
+        let is_one = dataset.kind() == Kind::Sounds && index < dataset.len();
+        let path = dataset
+            .path(index.min(dataset.len() - 1))
+            .filter(|_| is_one);
+        let path = path.ok_or_else(missing)?;
+        let bytes = std::fs::read(path).map_err(|_| missing())?;
+        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+        let media_type = match ending.as_deref().and_then(|ending| ending.to_str()) {
+            Some("mp3") => "audio/mpeg",
+            Some("ogg" | "oga") => "audio/ogg",
+            Some("flac") => "audio/flac",
+            Some("aif" | "aiff") => "audio/aiff",
+            _ => "audio/wav",
+        };
+        Ok::<_, Refusal>(([(CONTENT_TYPE, media_type)], bytes).into_response())
+    });
+    file.await?
 }
 
 /// A new label.

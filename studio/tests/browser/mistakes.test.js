@@ -161,7 +161,7 @@ test("other data is named, and data elsewhere is refused", options, async () => 
   assert.ok(noted.errors.splice(refused).every((error) => /422/.test(error)));
   await writePictures(join(folder, "others"), 6);
   await page.fill("#mistakes-data", "others");
-  await page.waitForFunction(() => /images of others/.test(document.querySelector("mistakes-view")?.textContent ?? ""));
+  await page.waitForFunction(() => /others: \d+ images/.test(document.querySelector("mistakes-view")?.textContent ?? ""));
   assert.equal((await state(page)).get("data"), "others");
 });
 
