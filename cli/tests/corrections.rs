@@ -1,11 +1,12 @@
 //! `hubel-labels.csv`: the labels that it corrects, in `check`, `train`, `evaluate` and `data preview`.
-mod binary;
-
 use std::path::Path;
 
+use assert_cmd::Command;
 use predicates::str::contains;
 
-use binary::hubel;
+fn hubel() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("hubel"))
+}
 
 const NOTE: &str = "1 label is corrected by hubel-labels.csv, and 1 image is left out";
 

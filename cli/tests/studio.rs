@@ -71,7 +71,8 @@ fn a_folder_with_data_opens_the_view_of_data_and_one_with_runs_does_not() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, "P5 1 1 255\n.").expect("a file");
     };
-    ["photos/ants/1.pgm", "photos/bees/1.pgm"].map(write);
+    write("photos/ants/1.pgm");
+    write("photos/bees/1.pgm");
     let shows_data = |shown: &str| {
         let (server, address) = start(folder.path(), &[shown]);
         let start = ask(&address, "/api/start");
@@ -84,7 +85,8 @@ fn a_folder_with_data_opens_the_view_of_data_and_one_with_runs_does_not() {
     std::fs::write(corrections, "path,class\nants/9.pgm,bees\n").expect("a file");
     assert!(shows_data("photos"));
     // The folder of a project: its folders are no classes.
-    ["docs/1.pgm", "runs/first/events.jsonl"].map(write);
+    write("docs/1.pgm");
+    write("runs/first/events.jsonl");
     assert!(!shows_data("."));
     assert!(!shows_data("runs"));
 }

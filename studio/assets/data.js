@@ -69,7 +69,8 @@ class DataView extends HTMLElement {
       html("h1", {}, "Data"),
       html("div", { class: "card fields" },
         html("div", { class: "field grows" }, html("label", { for: "data-path" }, "Data"), this.#path, this.#known,
-          html("p", { class: "soft", id: "data-path-help" }, "A folder with class folders, or a table, below the folder of the studio; or mnist."))),
+          html("p", { class: "soft", id: "data-path-help" }, "A folder with class folders, or a table, below the folder of the studio; or mnist.")),
+        html("div", { class: "again" }, html("button", { type: "button", class: "plain", onclick: () => this.#examine(true) }, "Read again"))),
       this.#check.element, this.#problem, this.#result);
     this.#result.append(this.#about, html("div", { class: "found" }, html("div", {}, this.#kinds, this.#findings), this.#classes),
       html("section", {}, html("h2", {}, "Augmentation"),
@@ -130,11 +131,13 @@ class DataView extends HTMLElement {
     if (data !== "") this.#examine();
   }
 
-  #examine() {
+  /** @param {boolean} again Whether the data is read again, since its files have changed. */
+  #examine(again = false) {
+    if (this.#data === "") return;
     this.#problem.replaceChildren();
     this.#result.classList.add("stale");
     this.#preview.leave();
-    void this.#check.ask(`data?${new URLSearchParams({ data: this.#data })}`);
+    void this.#check.ask(`data?${new URLSearchParams({ data: this.#data })}`, again ? "&again=true" : "");
   }
 
   #refuse(/** @type {string} */ problem) {

@@ -72,7 +72,8 @@ class MistakesView extends HTMLElement {
       html("div", { class: "card fields" },
         html("div", { class: "field" }, html("label", { for: "mistakes-model" }, "Model"), this.#models),
         html("div", { class: "field grows" }, html("label", { for: "mistakes-data" }, "Data"), this.#path, this.#paths,
-          html("p", { class: "soft", id: "mistakes-data-help" }, "A folder below that of the studio. The test part is judged, or what was held out in training."))),
+          html("p", { class: "soft", id: "mistakes-data-help" }, "A folder below that of the studio. The test part is judged, or what was held out in training.")),
+        html("div", { class: "again" }, html("button", { type: "button", class: "plain", onclick: () => void this.#judge(true) }, "Read again"))),
       this.#work.element, this.#problem, this.#result,
     );
     this.#result.append(this.#about,
@@ -134,10 +135,11 @@ class MistakesView extends HTMLElement {
     void this.#judge();
   }
 
-  async #judge() {
+  /** @param {boolean} again Whether the data is read again, since its files have changed. */
+  async #judge(again = false) {
     this.#problem.replaceChildren();
     this.#result.classList.add("stale");
-    await this.#work.ask(`mistakes?${this.#query()}`);
+    await this.#work.ask(`mistakes?${this.#query()}`, again ? "&again=true" : "");
   }
 
   #refuse(/** @type {string} */ problem) {

@@ -29,13 +29,17 @@ export class Work {
     this.#refuse = refuse;
   }
 
-  /** @param {string} path */
-  async ask(path) {
+  /**
+   * @param {string} path
+   * @param {string} first What is added to the first question.
+   */
+  async ask(path, first = "") {
     this.#asked += 1;
     const own = this.#asked;
     try {
       for (;;) {
-        const answer = /** @type {Result | Working} */ (await get(path));
+        const answer = /** @type {Result | Working} */ (await get(path + first));
+        first = "";
         if (own !== this.#asked) return;
         if (!("what" in answer)) {
           this.#hide();

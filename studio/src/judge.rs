@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use hubel::data::{Correction, Corrections, Evaluation, Options, evaluation};
+use hubel::data::{
+    Correction, Corrections, Evaluation, Judged as Which, Manifest, Options, evaluation,
+};
 use hubel::labels::{Filter, Score};
-use hubel::{Assessment, Model};
+use hubel::{Assessment, Dataset, Model, RunFolder};
 
 use crate::jobs::{Progress, locked};
 use crate::models::{Loaded, cpu};
@@ -22,6 +24,8 @@ pub(crate) struct Judged {
     pub(crate) is_own: bool,
     /// The samples and how they were chosen.
     pub(crate) evaluation: Arc<Evaluation>,
+    /// Whether only the validation part is shown, since nothing else was held out.
+    pub(crate) is_validation: bool,
     /// Whether the labels are those of class folders.
     pub(crate) can_be_corrected: bool,
     /// With the labels of that time.
@@ -31,7 +35,7 @@ pub(crate) struct Judged {
 
 /// The labels of now.
 struct Now {
-    /// The class of each sample; `None` if it is left out.
+    /// The class of each sample; `None` if it is left out or not shown.
     labels: Vec<Option<usize>>,
     /// The state of the file of corrections.
     file: Stamp,
@@ -99,13 +103,19 @@ impl Judged {
         let dataset = &evaluation.dataset;
         let mut listen = |done| progress.set(done, dataset.len());
         let first = model.assess(&cpu(), dataset, &mut listen).map_err(told)?;
-        let labels: Vec<Option<usize>> = dataset.labels().iter().copied().map(Some).collect();
+        let validation = (evaluation.judged == Which::Seen).then(|| validation(loaded, dataset));
+        let validation = validation.flatten();
+        let is_shown = |index: usize| validation.as_ref().is_none_or(|shown| shown[index]);
+        let labels = dataset.labels().iter().copied().enumerate();
+        let labels: Vec<Option<usize>> = labels
+            .map(|(index, label)| is_shown(index).then_some(label))
+            .collect();
         let can_be_corrected = Corrections::are_possible_in(data);
         let corrections = match can_be_corrected {
             true => Corrections::read(data).map_err(told)?,
             false => Corrections::default(),
         };
-        let mut view = View::new(first.clone());
+        let mut view = View::new(first.with_labels(&labels));
         for index in 0..dataset.len() {
             let name = name_in(data, dataset.path(index));
             let correction = name.and_then(|name| corrections.of(&name).cloned());
@@ -115,6 +125,7 @@ impl Judged {
         Ok(Self {
             data: data.to_owned(),
             is_own,
+            is_validation: validation.is_some(),
             can_be_corrected,
             now: Mutex::new(Now {
                 labels,
@@ -211,6 +222,14 @@ impl View {
             corrections: HashMap::new(),
         }
     }
+}
+
+/// Which samples the run of a model has held out for validation; `None` if that is not known, or none.
+fn validation(loaded: &Loaded, dataset: &Dataset) -> Option<Vec<bool>> {
+    let (file, _) = loaded.file()?;
+    let list = Manifest::load(&file.parent()?.join(RunFolder::DATA)).ok()?;
+    let validation = list.are_in("validation", dataset);
+    validation.contains(&true).then_some(validation)
 }
 
 /// The places of the answers whose labels look wrong, the most doubtful first.

@@ -50,6 +50,9 @@ impl FromRef<Shared> for Arc<Desk> {
 #[derive(Deserialize)]
 pub(super) struct Asked {
     data: String,
+    /// Whether it is read again.
+    #[serde(default)]
+    again: bool,
 }
 
 /// `/api/data/choices`: the data that is known, the opened one first.
@@ -79,7 +82,11 @@ pub(super) async fn check(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
     let found = blocking(move || {
-        let path = desk.path(&asked)?;
+        let path = desk.path(&asked.data)?;
+        if asked.again {
+            desk.work.checked.forget(|data| *data == path);
+            desk.work.previews.forget(|data| *data == path);
+        }
         let (work, data) = (desk.work.clone(), path.clone());
         let state = desk.work.checked.ask(path.clone(), move |progress| {
             progress.begin("finding the files");
@@ -150,9 +157,7 @@ pub(super) async fn findings(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let found = blocking(move || {
-        let path = desk.path(&Asked {
-            data: wanted.data.clone(),
-        })?;
+        let path = desk.path(&wanted.data)?;
         let inspection = desk.work.checked.known(&path).ok_or_else(changed)?;
         let of_kind = inspection
             .by_kind()
@@ -211,9 +216,7 @@ pub(super) async fn augmented(
     Query(wanted): Query<Augmented>,
 ) -> Result<Json<Value>, Refusal> {
     let drawn = blocking(move || {
-        let path = desk.path(&Asked {
-            data: wanted.data.clone(),
-        })?;
+        let path = desk.path(&wanted.data)?;
         let (work, data) = (desk.work.clone(), path.clone());
         let state = desk.work.previews.ask(path, move |progress| {
             Preview::new(&work.places, &data, progress)
@@ -265,8 +268,8 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
 }
 
 impl Desk {
-    fn path(&self, asked: &Asked) -> Result<PathBuf, Refusal> {
-        let path = self.work.places.data_at(&asked.data);
+    fn path(&self, data: &str) -> Result<PathBuf, Refusal> {
+        let path = self.work.places.data_at(data);
         path.map_err(Refusal::unusable)
     }
 }

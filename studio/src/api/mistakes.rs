@@ -56,6 +56,16 @@ pub(super) struct Asked {
     data: String,
 }
 
+/// The same, and whether the data is read again.
+#[derive(Deserialize)]
+pub(super) struct AskedAgain {
+    model: String,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    again: bool,
+}
+
 /// `/api/mistakes/choices`: the models with their data, and all data that is known.
 pub(super) async fn choices(State(bench): State<Arc<Bench>>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
@@ -93,10 +103,14 @@ pub(super) async fn choices(State(bench): State<Arc<Bench>>) -> Result<Json<Valu
 /// `/api/mistakes?model=…&data=…`: how far the work is, or its result.
 pub(super) async fn summary(
     State(bench): State<Arc<Bench>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<AskedAgain>,
 ) -> Result<Json<Value>, Refusal> {
     let summary = blocking(move || {
-        let (loaded, question, name) = bench.question(&asked)?;
+        let AskedAgain { model, data, again } = asked;
+        let (loaded, question, name) = bench.question(&Asked { model, data })?;
+        if again {
+            bench.forget(&loaded, &question);
+        }
         Ok::<_, Refusal>(match bench.judge(&loaded, &question) {
             Work::Working { what, done, all } => working(what, done, all),
             Work::Failed(problem) => return Err(Refusal::unusable(problem)),
@@ -104,11 +118,7 @@ pub(super) async fn summary(
                 Some(view) => of_summary(&judged, &view, &name),
                 // Another program has changed the corrections.
                 None => {
-                    loaded.forget_held_out();
-                    bench
-                        .work
-                        .judged
-                        .forget(|known| known.data == question.data);
+                    bench.forget(&loaded, &question);
                     bench.judge(&loaded, &question);
                     working("waiting", 0, 0)
                 }
@@ -287,6 +297,13 @@ impl Bench {
         Ok((loaded, question, name))
     }
 
+    /// Forgets what was read from the data of a question.
+    fn forget(&self, loaded: &Loaded, question: &Question) {
+        loaded.forget_held_out();
+        let work = &self.work;
+        work.judged.forget(|known| known.data == question.data);
+    }
+
     fn judge(&self, loaded: &Arc<Loaded>, question: &Question) -> Work<Judged> {
         let (loaded, data) = (loaded.clone(), question.data.clone());
         let work = self.work.clone();
@@ -319,8 +336,11 @@ fn of_summary(judged: &Judged, view: &View, name: &str) -> Value {
         "data": name,
         "samples": dataset.name(),
         "kind": dataset.kind().plural(),
-        "which": evaluation.judged.to_string(),
-        "is_trained_on": matches!(evaluation.judged, Which::Seen | Which::LeakedTest),
+        "which": match judged.is_validation {
+            true => "held out for validation, which chose the weights: the score is likely a little too high".to_owned(),
+            false => evaluation.judged.to_string(),
+        },
+        "is_trained_on": !judged.is_validation && matches!(evaluation.judged, Which::Seen | Which::LeakedTest),
         "notes": evaluation.notes,
         "bad_files": evaluation.bad_files.len(),
         "classes": classes,
