@@ -252,13 +252,18 @@ pub(super) async fn label(
             .change(new.index, &change)
             .map_err(Refusal::unusable)?;
         // Other models were judged with the old label.
-        let (_, question, _) = bench.question(&new.asked)?;
+        let (loaded, question, _) = bench.question(&new.asked)?;
         let work = &bench.work;
         work.judged
             .forget(|known| known.data == question.data && *known != question);
         work.checked.forget(|data| *data == question.data);
         work.previews.forget(|data| *data == question.data);
         let (judged, view) = bench.known_view(&new.asked)?;
+        // Read again, the samples have other numbers where one is left out. The links to the view See have the numbers of now.
+        let is_left_out = |correction: &Correction| *correction == Correction::LeftOut;
+        if judged.is_own && !view.corrections.values().any(is_left_out) {
+            loaded.forget_held_out();
+        }
         Ok(of_index(&judged, &view, new.index))
     });
     sample.await?.map(Json)
@@ -337,7 +342,7 @@ fn of_summary(judged: &Judged, view: &View, name: &str) -> Value {
         "samples": dataset.name(),
         "kind": dataset.kind().plural(),
         "which": match judged.is_validation {
-            true => "held out for validation, which chose the weights: the score is likely a little too high".to_owned(),
+            true => "held out for validation: it may have chosen the weights, so the score may be a little too high".to_owned(),
             false => evaluation.judged.to_string(),
         },
         "is_trained_on": !judged.is_validation && matches!(evaluation.judged, Which::Seen | Which::LeakedTest),
