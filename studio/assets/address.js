@@ -41,6 +41,13 @@ globalThis.addEventListener?.("hashchange", () => {
 });
 
 /**
+ * Whether an address shows a view; an empty one shows the usual view.
+ * @param {string} view
+ * @param {string} hash
+ */
+export const isOf = (view, hash) => hash === "" || hash === "#" || read(hash).view === view;
+
+/**
  * Changes the address without a new entry in the history, at once or after a pause.
  * @param {string} view
  * @param {Record<string, string | number | string[] | null>} values
@@ -49,7 +56,8 @@ export function replace(view, values) {
   const address = write(view, values);
   clearTimeout(later);
   const change = () => {
-    if (location.hash !== shown) return;
+    // A late answer of a view that was left must not bring it back.
+    if (location.hash !== shown || !isOf(view, location.hash)) return;
     changed = performance.now();
     history.replaceState(null, "", address);
     shown = location.hash;

@@ -9,6 +9,7 @@ import "./network.js";
 import "./runs.js";
 import "./see.js";
 import "./sizes.js";
+import "./teach.js";
 
 /**
  * A view: an element that shows the values of the address.
@@ -36,6 +37,7 @@ const VIEWS = {
   mistakes: { tag: "mistakes-view", title: "Mistakes" },
   data: { tag: "data-view", title: "Data" },
   lab: { tag: "lab-view", title: "Lab" },
+  teach: { tag: "teach-view", title: "Teach" },
 };
 
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

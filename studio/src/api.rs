@@ -8,6 +8,7 @@ mod pictures;
 mod runs;
 mod see;
 mod sizes;
+mod teach;
 mod words;
 
 use std::path::Path;
@@ -59,6 +60,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/data/choices", get(data::choices))
         .route("/data/findings", get(data::findings))
         .route("/data/augmented", get(data::augmented))
+        .merge(teach::routes())
         .fallback(nothing)
         .with_state(shared)
 }

@@ -23,7 +23,7 @@ use axum::response::Response;
 use crate::pictures;
 
 /// Where the page sends pictures to, which may be larger than other requests.
-const PICTURES: &str = "/api/pictures";
+const PICTURES: [&str; 3] = ["/api/pictures", "/api/teach/picture", "/api/predict"];
 /// Most bytes of a request's body.
 pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 
@@ -97,7 +97,7 @@ impl Guard {
         }
         let length = text(headers, CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         let limit = match request.uri().path() {
-            PICTURES => pictures::LARGEST,
+            path if PICTURES.contains(&path) => pictures::LARGEST,
             _ => LARGEST_BODY,
         };
         if length.is_some_and(|length| length > limit) {

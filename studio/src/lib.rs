@@ -17,6 +17,7 @@ mod pictures;
 mod places;
 mod preview;
 mod server;
+mod taught;
 
 pub use server::{OpenedModel, OpenedNetwork, Opening, Program, Studio};
 

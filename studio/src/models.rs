@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hubel::data::{Evaluation, Kind, Options, evaluation};
 use hubel::run_toml::RunToml;
-use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
+use hubel::{Cpu, Error, Explainer, Model, Prediction, Predictor, Result, RunFolder};
 
 use crate::Opening;
 use crate::find;
@@ -32,6 +32,8 @@ pub(crate) struct Loaded {
     data: Option<PathBuf>,
     /// Its memory for explanations, from the first picture on.
     pub(crate) eyes: Mutex<Option<Eyes>>,
+    /// Answers without looking into the maps.
+    predictor: Mutex<Option<Predictor>>,
     /// The samples that it was not trained on.
     held_out: Mutex<Option<Arc<Evaluation>>>,
 }
@@ -95,6 +97,7 @@ impl Models {
             file,
             data: of_run.or_else(|| self.opening.data.clone()),
             eyes: Mutex::default(),
+            predictor: Mutex::default(),
             held_out: Mutex::default(),
         });
         all.retain(|other| other.name != name);
@@ -131,6 +134,21 @@ impl Loaded {
             });
         }
         work(eyes.as_mut().expect("it was just made"))
+    }
+
+    /// Classifies the file of a picture or recording.
+    ///
+    /// # Errors
+    /// As of [`Predictor::predict`].
+    pub(crate) fn predict(&self, file: &[u8]) -> Result<Prediction> {
+        let mut predictor = self
+            .predictor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if predictor.is_none() {
+            *predictor = Some(Predictor::new(self.model.clone(), cpu())?);
+        }
+        predictor.as_mut().expect("it was just made").predict(file)
     }
 
     /// The kind of its samples.

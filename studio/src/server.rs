@@ -15,6 +15,7 @@ use crate::data_work::DataWork;
 use crate::guard::{self, Guard, LARGEST_BODY};
 use crate::models::Models;
 use crate::pictures::Pictures;
+use crate::taught::Taught;
 use crate::{api, assets};
 
 /// What the page shows first.
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) opening: Arc<Opening>,
     pub(crate) models: Arc<Models>,
     pub(crate) pictures: Arc<Pictures>,
+    pub(crate) taught: Arc<Taught>,
     /// Keeps what outlasts the server.
     pub(crate) folder: PathBuf,
     pub(crate) work: Arc<DataWork>,
@@ -87,6 +89,12 @@ impl FromRef<Shared> for Arc<Opening> {
 impl FromRef<Shared> for Arc<Models> {
     fn from_ref(shared: &Shared) -> Self {
         shared.models.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Taught> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.taught.clone()
     }
 }
 
@@ -155,6 +163,7 @@ impl Studio {
         let shared = Shared {
             models: Arc::new(Models::new(opening.clone())),
             pictures: Arc::new(Pictures::new(self.folder.join("pictures"))),
+            taught: Arc::new(Taught::new(&opening.runs)),
             folder: self.folder,
             work: Arc::new(DataWork::new(&self.started_in, &opening)),
             opening,

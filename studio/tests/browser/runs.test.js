@@ -156,7 +156,7 @@ test("two runs are compared by settings and outcome", options, async () => {
   assert.match(settings, /learning-rate\s+\S+\s+0\.01/);
   assert.match(await page.innerText("[aria-label='What came out']"), /validation accuracy/);
   assert.match(await page.innerText("section.comparison"), /the same [\d,]+ examples/);
-  assert.equal(await page.locator("figure.gradients").count(), 2);
+  await page.waitForFunction(() => document.querySelectorAll("figure.gradients").length === 2);
   await page.uncheck("#run-runs\\/other");
   await page.waitForFunction(() => document.querySelector("section.comparison")?.childElementCount === 0);
   assert.deepEqual([errors, strangers], [[], []]);

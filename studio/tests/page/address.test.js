@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { read, whole, write } from "../../assets/address.js";
+import { isOf, read, whole, write } from "../../assets/address.js";
 
 test("what is written is read again", () => {
   const text = "conv(8, padding=1) - relu & 100 % é ?#";
@@ -24,4 +24,11 @@ test("numbers of the address stay within their limits", () => {
     assert.equal(whole(new URLSearchParams({ kernel: String(text) }), "kernel", limits), number, String(text));
   }
   assert.equal(whole(new URLSearchParams(), "kernel", limits), 3);
+});
+
+test("an address belongs to one view", () => {
+  assert.equal(isOf("network", "#network?layer=1"), true);
+  assert.equal(isOf("network", ""), true);
+  assert.equal(isOf("network", "#sizes?input=7"), false);
+  assert.equal(isOf("see", "#network"), false);
 });

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hubel::run_toml::RunToml;
-use hubel::{Network, Overview, RunState};
+use hubel::{Model, Network, Overview, RunState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +28,9 @@ pub(super) struct Form {
     /// A data set by name, or a path below the folder of the studio.
     data: String,
     network: String,
+    /// The model whose features are used: an embedded one by name.
+    #[serde(default)]
+    from: String,
     preset: String,
     epochs: String,
     learning_rate: String,
@@ -210,11 +213,18 @@ impl Form {
     fn options(&self) -> Result<Vec<String>, Refusal> {
         let given = [
             ("model", &self.network),
+            ("from", &self.from),
             ("preset", &self.preset),
             ("epochs", &self.epochs),
             ("learning-rate", &self.learning_rate),
         ];
         let given = given.map(|(name, value)| (name, value.trim()));
+        if !self.from.is_empty() && !Model::PRETRAINED.contains(&self.from.as_str()) {
+            let known = Model::PRETRAINED.join(", ");
+            return Err(wrong(format!(
+                "From: only embedded models are known here: {known}"
+            )));
+        }
         if let Some((name, _)) = given.iter().find(|(_, value)| value.contains('\0')) {
             return Err(wrong(format!("{name}: it has a zero byte")));
         }

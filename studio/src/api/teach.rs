@@ -1,0 +1,151 @@
+//! Class folders that are made in the page, and the answers of a model that was just taught.
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hubel::image;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Refusal, blocking, models};
+use crate::models::Models;
+use crate::pictures::LARGEST;
+use crate::server::Shared;
+use crate::taught::{FOLDER, Taught};
+
+/// Most classes in an answer.
+const CLASSES: usize = 20;
+
+/// The routes of this view. Those that take pictures have a larger limit.
+pub(super) fn routes() -> Router<Shared> {
+    let limit = DefaultBodyLimit::max(LARGEST);
+    Router::new()
+        .route("/teach", get(names))
+        .route("/teach/classes", get(classes))
+        .route("/teach/change", post(change))
+        .route("/teach/picture", get(picture).post(add).layer(limit))
+        .route("/predict", post(predict).layer(limit))
+}
+
+/// `/api/teach`: the data sets that were made in the page.
+async fn names(State(taught): State<Arc<Taught>>) -> Result<Json<Value>, Refusal> {
+    let names = blocking(move || json!({ "names": taught.names(), "folder": FOLDER }));
+    names.await.map(Json)
+}
+
+/// A data set, a class in it, and a picture.
+#[derive(Deserialize)]
+struct Place {
+    name: String,
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    picture: String,
+}
+
+/// `/api/teach/classes?name=`: the classes with the names of their pictures.
+async fn classes(
+    State(taught): State<Arc<Taught>>,
+    Query(place): Query<Place>,
+) -> Result<Json<Value>, Refusal> {
+    let classes = blocking(move || taught.classes(&place.name)).await??;
+    let classes = classes.into_iter();
+    Ok(Json(
+        classes
+            .map(|class| json!({ "name": class.name, "pictures": class.pictures }))
+            .collect(),
+    ))
+}
+
+/// `/api/teach/picture`: the file of a picture.
+async fn picture(
+    State(taught): State<Arc<Taught>>,
+    Query(place): Query<Place>,
+) -> Result<Response, Refusal> {
+    let bytes = blocking(move || {
+        let file = taught.file(&place.name, &place.class, &place.picture)?;
+        std::fs::read(&file).map_err(|_| Refusal::missing("there is no such picture".into()))
+    });
+    let bytes = bytes.await??;
+    let format = image::guess_format(&bytes);
+    let kind = format.map_or("application/octet-stream", |format| format.to_mime_type());
+    Ok(([(CONTENT_TYPE, kind)], bytes).into_response())
+}
+
+/// `POST /api/teach/picture`: adds a picture to a class.
+async fn add(
+    State(taught): State<Arc<Taught>>,
+    Query(place): Query<Place>,
+    bytes: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    blocking(move || taught.add(&place.name, &place.class, &bytes)).await??;
+    Ok(Json(json!({})))
+}
+
+/// A change of the classes.
+#[derive(Deserialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+enum Change {
+    Add {
+        name: String,
+        class: String,
+    },
+    Rename {
+        name: String,
+        class: String,
+        to: String,
+    },
+    Remove {
+        name: String,
+        class: String,
+        picture: Option<String>,
+    },
+}
+
+/// `POST /api/teach/change`
+async fn change(
+    State(taught): State<Arc<Taught>>,
+    Json(change): Json<Change>,
+) -> Result<Json<Value>, Refusal> {
+    let changed = blocking(move || match &change {
+        Change::Add { name, class } => taught.add_class(name, class),
+        Change::Rename { name, class, to } => taught.rename(name, class, to),
+        Change::Remove {
+            name,
+            class,
+            picture,
+        } => taught.remove(name, class, picture.as_deref()),
+    });
+    changed.await??;
+    Ok(Json(json!({})))
+}
+
+/// The model that answers.
+#[derive(Deserialize)]
+struct Asked {
+    model: String,
+}
+
+/// `POST /api/predict?model=`: the classes of a picture. Nothing is kept.
+async fn predict(
+    State(all): State<Arc<Models>>,
+    Query(asked): Query<Asked>,
+    bytes: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || {
+        let loaded = models::get(&all, &asked.model)?;
+        let prediction = loaded.predict(&bytes)?;
+        let classes = prediction.top(CLASSES);
+        let classes = classes.iter().map(|index| {
+            json!({ "class": loaded.model.classes()[*index], "probability": prediction.probabilities[*index] })
+        });
+        Ok::<_, Refusal>(
+            json!({ "classes": classes.collect::<Vec<_>>(), "is_sure": prediction.is_sure }),
+        )
+    });
+    answer.await?.map(Json)
+}

@@ -1,0 +1,123 @@
+// The view Teach: classes are made in the page, a network is trained on them, and tried.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { audit, go, state, visit } from "./page.js";
+import { writePictures } from "./pictures.js";
+import { PROGRAM, browser, kill, missing, studio } from "./server.js";
+
+const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
+const options = { skip: missing };
+const COUNT = 12;
+
+/** @type {string} */ let outer;
+/** @type {string} */ let folder;
+/** @type {import("./server.js").Process} */ let server;
+/** @type {string} */ let url;
+/** @type {import("playwright-core").Browser} */ let chromium;
+/** @type {import("playwright-core").Page} */ let page;
+const noted = { errors: /** @type {string[]} */ ([]), strangers: /** @type {string[]} */ ([]) };
+
+before(async () => {
+  if (missing) return;
+  outer = await mkdtemp(join(tmpdir(), "hubel-teach-"));
+  folder = join(outer, "desk");
+  await writePictures(join(outer, "stripes"), COUNT + 1);
+  await promisify(execFile)("mkdir", [folder]);
+  ({ server, url } = await studio(folder));
+  chromium = await browser();
+  page = await visit(chromium, url, { noted });
+});
+
+after(async () => {
+  await chromium?.close();
+  if (server) await kill(server);
+  if (outer) await rm(outer, { recursive: true, force: true });
+});
+
+/** @param {string} kind @param {number} number */
+const file = (kind, number) => join(outer, "stripes", kind, `${number}.pgm`);
+/** Waits until a class has so many pictures. @param {string} name @param {number} count */
+const has = (name, count) => page.waitForFunction(([name, count]) => document.querySelector(`[aria-label="Class ${name}"] .count`)?.textContent?.startsWith(`${count} picture`), /** @type {const} */ ([name, count]));
+/** @param {string} name */
+async function addClass(name) {
+  await page.fill("#teach-class", name);
+  await page.keyboard.press("Enter");
+  await has(name, 0);
+}
+
+test("classes are made of files and photographs, renamed and emptied", options, async () => {
+  await go(page, "#teach?name=stripes");
+  await page.waitForSelector(".taught-classes .empty");
+  assert.equal(await page.isDisabled("text=Train >> visible=true"), true);
+  await addClass("rising");
+  await addClass("upright");
+  for (const name of ["rising", "upright"]) {
+    await page.setInputFiles(`[id="teach-files-${name}"]`, Array.from({ length: COUNT }, (_, number) => file(name, number)));
+    await has(name, COUNT);
+  }
+  await page.fill("[aria-label='Name of the class upright']", "vertical");
+  await page.keyboard.press("Tab");
+  await has("vertical", COUNT);
+  await page.click("[aria-label='Remove picture 1 of vertical']");
+  await has("vertical", COUNT - 1);
+  // The camera of the test shows a moving picture.
+  await addClass("camera");
+  await page.click("text=Use the camera");
+  await page.waitForFunction(() => (document.querySelector("video")?.videoWidth ?? 0) > 0);
+  await page.locator("[aria-label='Class camera'] >> text=Hold to photograph").hover();
+  await page.mouse.down();
+  await page.waitForTimeout(1600);
+  await page.mouse.up();
+  await page.waitForFunction(() => Number.parseInt(document.querySelector("[aria-label='Class camera'] .count")?.textContent ?? "0") >= 4);
+  await page.click("text=Stop the camera");
+  // What is no picture is refused.
+  await page.setInputFiles("[id='teach-files-rising']", { name: "words.png", mimeType: "image/png", buffer: Buffer.from("words") });
+  await page.waitForSelector("teach-view [role=alert] .problem");
+  assert.match(await page.innerText("teach-view [role=alert] .problem"), /words\.png/);
+  assert.ok(noted.errors.splice(0).every((error) => /422/.test(error)));
+  assert.deepEqual((await readdir(join(folder, "taught/stripes"))).sort(), ["camera", "rising", "vertical"]);
+});
+
+test("a network is trained on them, tried, and is an ordinary model", options, async () => {
+  await page.click("section[aria-label=Train] button");
+  await page.waitForFunction(() => /It is trained/.test(document.querySelector(".teaching")?.textContent ?? ""), undefined, { timeout: 120_000 });
+  const run = /** @type {string} */ ((await state(page)).get("run"));
+  await page.setInputFiles("#teach-try", file("rising", COUNT));
+  await page.waitForSelector(".tried .verdict");
+  const said = await page.innerText(".tried .verdict b");
+  const { stdout } = await promisify(execFile)(PROGRAM, ["predict", run, file("rising", COUNT), "--json"], { cwd: folder });
+  assert.equal(said.replace(/^not sure: |\?$/g, ""), JSON.parse(stdout.split("\n")[0]).class);
+  // The answer follows the camera.
+  await page.click("text=Use the camera");
+  await page.waitForFunction(() => /camera/.test(document.querySelector(".tried .verdict b")?.textContent ?? ""));
+  await page.click("text=Stop the camera");
+  // A reload shows the same.
+  await page.reload();
+  await page.waitForFunction(() => /It is trained/.test(document.querySelector(".teaching")?.textContent ?? ""));
+  await has("rising", COUNT);
+});
+
+for (const scheme of /** @type {const} */ (["light", "dark"])) {
+  test(`the view is accessible and fits every width, ${scheme}`, options, async () => {
+    const hash = await page.evaluate(() => location.hash);
+    page = await visit(chromium, url, { colorScheme: scheme, noted });
+    await go(page, hash);
+    await page.waitForSelector(".tried:not([hidden])");
+    for (const width of [1280, 390, 320]) {
+      await page.setViewportSize({ width, height: 900 });
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width);
+      if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
+      if (PICTURES) await page.screenshot({ path: join(PICTURES, `teach-${width}-${scheme}.png`), fullPage: true });
+    }
+  });
+}
+
+test("nothing left the machine, and the console is free of errors", options, () => {
+  assert.deepEqual(noted.strangers, []);
+  assert.deepEqual(noted.errors, []);
+});
