@@ -1,4 +1,5 @@
 //! Class folders that are made in the page, and the answers of a model that was just taught.
+use std::io::Cursor;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -7,7 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use hubel::image;
+use hubel::data::picture;
+use hubel::image::ImageFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,6 +21,8 @@ use crate::taught::{FOLDER, Taught};
 
 /// Most classes in an answer.
 const CLASSES: usize = 20;
+/// Longer side of a small picture.
+const SIDE: u32 = 128;
 
 /// The routes of this view. Those that take pictures have a larger limit.
 pub(super) fn routes() -> Router<Shared> {
@@ -27,7 +31,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/teach", get(names))
         .route("/teach/classes", get(classes))
         .route("/teach/change", post(change))
-        .route("/teach/picture", get(picture).post(add).layer(limit))
+        .route("/teach/picture", get(small).post(add).layer(limit))
         .route("/predict", post(predict).layer(limit))
 }
 
@@ -61,19 +65,21 @@ async fn classes(
     ))
 }
 
-/// `/api/teach/picture`: the file of a picture.
-async fn picture(
+/// `/api/teach/picture`: a picture, small, and in a format that every browser shows.
+async fn small(
     State(taught): State<Arc<Taught>>,
     Query(place): Query<Place>,
 ) -> Result<Response, Refusal> {
     let bytes = blocking(move || {
         let file = taught.file(&place.name, &place.class, &place.picture)?;
-        std::fs::read(&file).map_err(|_| Refusal::missing("there is no such picture".into()))
+        let small = picture::read(&file)?.thumbnail(SIDE, SIDE).into_rgb8();
+        let mut bytes = Cursor::new(Vec::new());
+        let written = small.write_to(&mut bytes, ImageFormat::Jpeg);
+        written.expect("a picture of 8-bit colour can be a JPEG in memory");
+        Ok::<_, Refusal>(bytes.into_inner())
     });
     let bytes = bytes.await??;
-    let format = image::guess_format(&bytes);
-    let kind = format.map_or("application/octet-stream", |format| format.to_mime_type());
-    Ok(([(CONTENT_TYPE, kind)], bytes).into_response())
+    Ok(([(CONTENT_TYPE, "image/jpeg")], bytes).into_response())
 }
 
 /// `POST /api/teach/picture`: adds a picture to a class.
