@@ -6,6 +6,7 @@ mod pictures;
 mod runs;
 mod see;
 mod sizes;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/see/why", post(see::why))
         .route("/see/kernel", post(see::kernel))
         .route("/kernels", get(see::kernels))
+        .route("/words", post(words::words))
         .route("/start", get(start))
         .route("/networks", get(network::names))
         .route("/network", post(network::summary))

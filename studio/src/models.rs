@@ -107,18 +107,12 @@ impl Models {
     fn data_of(&self, run: &Path) -> Option<PathBuf> {
         let settings = RunToml::read(run).ok()?;
         let given = PathBuf::from(settings.setting("data")?);
-        let here = [Path::new("."), &self.opening.runs];
-        let above = self.opening.runs.ancestors().skip(1).take(2);
-        let places = here
-            .into_iter()
-            .chain(above)
-            .map(|place| place.join(&given));
-        Some(
-            places
-                .into_iter()
-                .find(|path| path.exists())
-                .unwrap_or(given),
-        )
+        if given.exists() {
+            return Some(given);
+        }
+        let folders = self.opening.runs.ancestors().take(3);
+        let mut places = folders.map(|folder| folder.join(&given));
+        Some(places.find(|path| path.exists()).unwrap_or(given))
     }
 }
 

@@ -253,6 +253,96 @@ fn a_large_body_is_refused() {
     );
 }
 
+/// A model of 8×8 grey pictures, as the run `r`.
+fn with_model(server: &Server) {
+    let preparation =
+        hubel::Preparation::unmeasured(hubel::Shape::new(8, 8, 1), Default::default());
+    let network =
+        hubel::Network::parse("conv(4, padding=1)-relu-maxpool(2)-flatten-linear(classes)")
+            .unwrap();
+    let classes = vec!["cat".into(), "dog".into()];
+    let model = Model::untrained(network, classes, preparation, 1).unwrap();
+    let folder = server.folder.path().join("r");
+    fs::create_dir(&folder).unwrap();
+    model.save(folder.join("model.safetensors")).unwrap();
+}
+
+#[test]
+fn pictures_come_in_and_answers_go_out() {
+    let server = Server::start();
+    with_model(&server);
+    assert_eq!(server.get("/api/models").json()[0]["name"], "r");
+    let picture = format!("P5 8 8 255\n{}", "0123456789abcdef".repeat(4));
+    let sent = server.post("/api/pictures", &picture);
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let name = sent.json()["picture"].as_str().unwrap().to_owned();
+    let ask = |path: &str, more: &str| {
+        let body =
+            format!("{{\"model\": \"r\", \"picture\": \"{name}\", \"of\": \"values\"{more}}}");
+        server.post(path, &body)
+    };
+    let seen = ask("/api/see", "").json();
+    assert_eq!(seen["layers"].as_array().map(Vec::len), Some(6), "{seen}");
+    let sum: f64 = (seen["prediction"]["classes"].as_array().unwrap().iter())
+        .map(|class| class["probability"].as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    let value = ask("/api/see/value", ", \"layer\": 1, \"at\": [3, 4, 2]").json();
+    let [result, network] =
+        [&value["result"], &value["value"]].map(|value| value.as_f64().unwrap());
+    assert!((result - network).abs() < 1e-5, "{value}");
+    let outside = ask("/api/see/value", ", \"layer\": 1, \"at\": [8, 0, 0]");
+    assert_eq!(outside.status, 422);
+    assert!(outside.text().contains("no row 8"), "{}", outside.text());
+    for (path, more) in [
+        ("/api/see/layer", ", \"layer\": 99, \"all\": false"),
+        ("/api/see/map", ", \"layer\": 1, \"channel\": 4"),
+        ("/api/see", ", \"class\": \"eel\""),
+    ] {
+        assert_eq!(ask(path, more).status, 422, "{path}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_and_what_lies_elsewhere_is_refused() {
+    let server = Server::start();
+    with_model(&server);
+    let refused = server.post("/api/pictures", "these are words");
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.json()["error"]
+            .as_str()
+            .unwrap()
+            .contains("picture"),
+        "{}",
+        refused.text()
+    );
+    let (host, cookie) = (server.own_host(), server.cookie());
+    let gigabyte = [&*host, &*cookie, "Content-Length: 1073741824"];
+    assert_eq!(server.send("POST /api/pictures", &gigabyte, "").status, 413);
+    let see = |model: &str, picture: &str| {
+        server.post(
+            "/api/see",
+            &format!("{{\"model\": \"{model}\", \"picture\": \"{picture}\", \"of\": \"values\"}}"),
+        )
+    };
+    // The kept token lies beside the pictures.
+    for picture in [
+        "sent:../studio.json",
+        "sent:/etc/passwd",
+        "sent:",
+        "sample:-1",
+        "sample:../x",
+        "file:/etc/passwd",
+        "x",
+    ] {
+        assert_eq!(see("r", picture).status, 422, "{picture}");
+    }
+    for model in ["../r", "/", "r/../r", "elsewhere"] {
+        assert_eq!(see(model, "sample:0").status, 404, "{model}");
+    }
+}
+
 #[test]
 fn files_are_compressed_where_that_is_accepted_and_known_ones_are_not_sent_again() {
     let server = Server::start();
