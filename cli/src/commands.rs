@@ -25,9 +25,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use hubel::data::{BadFile, Vocabulary};
-use hubel::{
-    Answers, Calibration, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown,
-};
+use hubel::{Assessment, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -90,44 +88,17 @@ fn bad_file(bad: &BadFile) -> String {
     format!("{}: {}{moved}", shown(&bad.path), bad.problem)
 }
 
-/// What a model answers for labelled images, and how good that is.
-struct Judgement {
-    report: Report,
-    answers: Answers,
-    calibration: Calibration,
-    /// For each image of the data set, the first of its near-duplicates.
-    groups: Vec<usize>,
-}
-
-impl Judgement {
-    /// The places of the answers for images of which none is a near-duplicate of another.
-    fn distinct(&self) -> Vec<usize> {
-        let is_first = |place: &usize| {
-            let index = self.answers.indices()[*place];
-            self.groups[index] == index
-        };
-        (0..self.answers.len()).filter(is_first).collect()
-    }
-}
-
 /// Evaluates the model on `images`, with progress if that takes a while.
 fn judge(
     model: &Model,
     cpu: &Cpu,
     images: &Dataset,
     console: &Console,
-) -> Result<Judgement, Error> {
+) -> Result<Assessment, Error> {
     let testing = console.count("testing", images.kind().plural());
-    let answered = model.answers(cpu, images, &mut |done| testing.show(done, images.len()));
+    let assessed = model.assess(cpu, images, &mut |done| testing.show(done, images.len()));
     testing.finish();
-    let (report, answers) = answered?;
-    let groups = images.groups();
-    Ok(Judgement {
-        report: report.with_groups(&groups),
-        calibration: answers.calibration_of_groups(&groups),
-        answers,
-        groups,
-    })
+    assessed
 }
 
 /// The program's name as it was called, for commands that the user can copy: `hubel`, or `target/release/hubel` under `cargo run`.

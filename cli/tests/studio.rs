@@ -64,6 +64,34 @@ fn the_address_stays_the_same_over_a_restart_and_ctrl_c_ends_the_server() {
 }
 
 #[test]
+fn a_folder_with_data_opens_the_view_of_data_and_one_with_runs_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |path: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, "P5 1 1 255\n.").expect("a file");
+    };
+    write("photos/ants/1.pgm");
+    write("photos/bees/1.pgm");
+    let shows_data = |shown: &str| {
+        let (server, address) = start(folder.path(), &[shown]);
+        let start = ask(&address, "/api/start");
+        stop(server);
+        start.contains("\"shows_data\":true")
+    };
+    assert!(shows_data("photos"));
+    // The page shows what is wrong with the file of corrections.
+    let corrections = folder.path().join("photos/hubel-labels.csv");
+    std::fs::write(corrections, "path,class\nants/9.pgm,bees\n").expect("a file");
+    assert!(shows_data("photos"));
+    // The folder of a project: its folders are no classes.
+    write("docs/1.pgm");
+    write("runs/first/events.jsonl");
+    assert!(!shows_data("."));
+    assert!(!shows_data("runs"));
+}
+
+#[test]
 fn what_is_neither_a_run_nor_a_network_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     for (shown, expected) in [

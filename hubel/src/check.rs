@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::tiff::levels_note;
-use crate::data::{self, clip, picture, transparency};
+use crate::data::{self, Part, clip, picture, transparency};
 use examine::Samples;
 
 #[cfg(feature = "backbone")]
@@ -249,7 +249,74 @@ pub struct Inspection {
     transparent: Option<u8>,
 }
 
+/// How many samples a class has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassCounts {
+    /// The name of the class.
+    pub class: String,
+    /// Samples for training, and those that are not divided yet.
+    pub training: usize,
+    /// Samples for validation.
+    pub validation: usize,
+    /// Samples for the test.
+    pub test: usize,
+}
+
 impl Inspection {
+    /// How many samples the classes have, those that cannot be read included.
+    pub fn classes(&self) -> Vec<ClassCounts> {
+        let (names, samples): (_, Vec<(usize, Option<Part>)>) = match &self.found {
+            Found::Files(catalogue) => {
+                let files = catalogue.files.iter();
+                let samples = files.map(|file| (file.label, file.part)).collect();
+                (&catalogue.classes[..], samples)
+            }
+            Found::Arrays(splits) => {
+                let labels = splits.parts().flat_map(|(part, dataset)| {
+                    let labels = dataset.labels().iter();
+                    labels.map(move |label| (*label, Some(part)))
+                });
+                (splits.train.classes(), labels.collect())
+            }
+        };
+        let mut counts: Vec<ClassCounts> = names
+            .iter()
+            .map(|class| ClassCounts {
+                class: class.clone(),
+                training: 0,
+                validation: 0,
+                test: 0,
+            })
+            .collect();
+        for (label, part) in samples {
+            let own = &mut counts[label];
+            match part {
+                Some(Part::Validation) => own.validation += 1,
+                Some(Part::Test) => own.test += 1,
+                Some(Part::Train) | None => own.training += 1,
+            }
+        }
+        counts
+    }
+
+    /// The findings of each kind, in the order of [`Kind::ALL`].
+    pub fn by_kind(&self) -> impl Iterator<Item = (Kind, &[Finding])> {
+        let kinds = (self.findings).chunk_by(|one, other| one.kind == other.kind);
+        kinds.map(|findings| (findings[0].kind, findings))
+    }
+
+    /// What the findings mean for a score, in one sentence. The kinds with [`Inspection::is_grave_kind`] are to be marked.
+    pub fn verdict(&self) -> &'static str {
+        match (self.is_grave(), self.findings.is_empty()) {
+            (true, _) => {
+                "A score on this data cannot be trusted until the marked problems are fixed."
+            }
+            (false, true) => "No problems were found.",
+            (false, false) => "No finding makes a score untrustworthy.",
+        }
+    }
+
     /// Whether something makes a score on this data untrustworthy.
     pub fn is_grave(&self) -> bool {
         Kind::ALL.iter().any(|&kind| self.is_grave_kind(kind))
@@ -298,12 +365,13 @@ pub fn check_as(
     listen: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Inspection> {
     let path = path_or_name.as_ref();
-    let found = catalogue::find(path, kind)?;
+    let (found, corrected) = catalogue::find(path, kind)?.corrected();
     #[cfg(feature = "sound")]
     if let Found::Files(catalogue) = &found
         && catalogue.kind == data::Kind::Sounds
     {
-        let examined = sounds::examine(catalogue, listen);
+        let mut examined = sounds::examine(catalogue, listen);
+        examined.notes.extend(corrected);
         return Ok(of_recordings(examined, found));
     }
     if let Found::Files(catalogue) = &found
@@ -332,6 +400,7 @@ pub fn check_as(
         Found::Arrays(splits) => (splits.description.clone(), splits.notes.clone()),
     };
     let dim = samples.whole().filter(|(_, facts)| facts.is_dim).count();
+    notes.extend(corrected);
     notes.extend(picture::dim_note(dim));
     let levels = samples.whole().filter_map(|(_, facts)| facts.levels);
     notes.extend(levels_note(levels));

@@ -20,6 +20,8 @@ mod class_names;
 pub(crate) mod clip;
 #[cfg(feature = "pictures")]
 mod conflicts;
+#[cfg(feature = "pictures")]
+mod corrections;
 #[cfg(feature = "tables")]
 mod csv;
 #[cfg(feature = "pictures")]
@@ -105,6 +107,10 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
+#[cfg(feature = "pictures")]
+pub use catalogue::files as files_of;
+#[cfg(feature = "pictures")]
+pub use corrections::{Correction, Corrections};
 #[cfg(feature = "tables")]
 pub use csv::texts_in_table;
 pub use divide::Division;

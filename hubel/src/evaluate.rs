@@ -1,5 +1,6 @@
 //! Evaluation of a model on a data set.
 mod answers;
+mod assessment;
 mod calibration;
 mod curves;
 mod familiarity;
@@ -18,6 +19,7 @@ use crate::{Error, Model, Result};
 pub use self::answers::Answers;
 use self::answers::cross_entropy;
 pub(crate) use self::answers::tempered;
+pub use self::assessment::Assessment;
 pub use self::calibration::{Bin, Calibration};
 pub use self::curves::{Curve, Separation, separation};
 pub use self::familiarity::Familiarity;

@@ -160,8 +160,8 @@ pub use data::{Dataset, Preparation, Splits};
 pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
 pub use evaluate::{
-    Answer, Answers, Bin, Calibration, ClassScores, Curve, Familiarity, Report, Separation,
-    Threshold, separation,
+    Answer, Answers, Assessment, Bin, Calibration, ClassScores, Curve, Familiarity, Report,
+    Separation, Threshold, separation,
 };
 pub use explain::{Explainer, Score};
 pub use formats::atomic::{Replacement, replace_file};

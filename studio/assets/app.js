@@ -2,6 +2,8 @@
 import { read } from "./address.js";
 import { get } from "./api.js";
 import { html } from "./element.js";
+import "./data.js";
+import "./mistakes.js";
 import "./lab.js";
 import "./network.js";
 import "./runs.js";
@@ -20,6 +22,7 @@ import "./sizes.js";
  *   folder: string,
  *   run: string | null,
  *   has_model: boolean,
+ *   shows_data: boolean,
  *   network: { title: string, text: string, input: string, classes: number } | null,
  * }} Start
  */
@@ -30,6 +33,8 @@ const VIEWS = {
   see: { tag: "see-view", title: "See" },
   sizes: { tag: "sizes-view", title: "Sizes" },
   runs: { tag: "runs-view", title: "Runs" },
+  mistakes: { tag: "mistakes-view", title: "Mistakes" },
+  data: { tag: "data-view", title: "Data" },
   lab: { tag: "lab-view", title: "Lab" },
 };
 
@@ -37,7 +42,7 @@ const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 
 /** @param {Start} start */
 function route(start) {
-  const usual = start.run !== null && start.network === null ? "runs" : "network";
+  const usual = start.shows_data ? "data" : start.run !== null && start.network === null ? "runs" : "network";
   const { view: named, values } = read(location.hash, usual);
   if (named === "main") return;
   const view = named in VIEWS ? named : usual;

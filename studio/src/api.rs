@@ -1,5 +1,7 @@
 //! What the page asks for, as JSON: a file for each subject.
+mod data;
 mod lab;
+mod mistakes;
 mod models;
 mod network;
 mod pictures;
@@ -48,6 +50,15 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/sizes", get(sizes::places))
         .merge(runs::routes(shared.opening.clone()))
         .merge(lab::routes(shared.folder.join("lab")))
+        .route("/mistakes", get(mistakes::summary))
+        .route("/mistakes/choices", get(mistakes::choices))
+        .route("/mistakes/samples", get(mistakes::samples))
+        .route("/mistakes/recording", get(mistakes::recording))
+        .route("/mistakes/label", post(mistakes::label))
+        .route("/data", get(data::check))
+        .route("/data/choices", get(data::choices))
+        .route("/data/findings", get(data::findings))
+        .route("/data/augmented", get(data::augmented))
         .fallback(nothing)
         .with_state(shared)
 }
@@ -68,6 +79,7 @@ async fn start(State(opening): State<Arc<Opening>>) -> Json<Value> {
         "network": network,
         "run": opening.run,
         "has_model": opening.model.is_some(),
+        "shows_data": opening.shows_data,
         "folder": Path::new(folder).display().to_string(),
     }))
 }
@@ -83,6 +95,11 @@ struct Refusal(StatusCode, String);
 impl Refusal {
     fn missing(problem: String) -> Self {
         Self(StatusCode::NOT_FOUND, problem)
+    }
+
+    /// What the user named cannot be used.
+    fn unusable(problem: String) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, problem)
     }
 }
 

@@ -6,11 +6,21 @@
 mod address;
 mod api;
 mod assets;
+mod data_work;
 mod find;
 mod guard;
+mod jobs;
+mod judge;
 mod look;
 mod models;
 mod pictures;
+mod places;
+mod preview;
 mod server;
 
 pub use server::{OpenedModel, OpenedNetwork, Opening, Program, Studio};
+
+/// Whether there are runs below a folder.
+pub fn has_runs(folder: &std::path::Path) -> bool {
+    !find::runs(folder).runs.is_empty()
+}

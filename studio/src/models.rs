@@ -104,7 +104,7 @@ impl Models {
     }
 
     /// The data that a run was trained on. Its settings have the path as it was given, from the folder in which the training began.
-    fn data_of(&self, run: &Path) -> Option<PathBuf> {
+    pub(crate) fn data_of(&self, run: &Path) -> Option<PathBuf> {
         let settings = RunToml::read(run).ok()?;
         let given = PathBuf::from(settings.setting("data")?);
         if given.exists() {
@@ -138,6 +138,11 @@ impl Loaded {
         self.model.preparation().medium.kind()
     }
 
+    /// The file that it was read from, and when that was written.
+    pub(crate) fn file(&self) -> Option<&(PathBuf, SystemTime)> {
+        self.file.as_ref()
+    }
+
     /// Where its data lies, if this is known.
     pub(crate) fn data(&self) -> Option<&Path> {
         self.data.as_deref()
@@ -148,6 +153,22 @@ impl Loaded {
     /// # Errors
     /// [`Error::Settings`] if its data is not known; as of [`evaluation`].
     pub(crate) fn held_out(&self) -> Result<Arc<Evaluation>> {
+        self.held_out_with(&|_, _| ())
+    }
+
+    /// Forgets the held-out samples, since the data has changed.
+    pub(crate) fn forget_held_out(&self) {
+        *self.held_out.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// As [`Loaded::held_out`]; `listen` hears how many files are read, and of how many.
+    ///
+    /// # Errors
+    /// As of [`Loaded::held_out`].
+    pub(crate) fn held_out_with(
+        &self,
+        listen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Arc<Evaluation>> {
         let mut known = self.held_out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known {
             return Ok(known.clone());
@@ -159,7 +180,7 @@ impl Loaded {
         let (model, preparation) = (&self.model, self.model.preparation());
         let options = Options::for_model(preparation);
         let (classes, division) = (model.classes(), model.division());
-        let read = evaluation(data, preparation, classes, division, &options, &|_, _| ())?;
+        let read = evaluation(data, preparation, classes, division, &options, listen)?;
         Ok(known.insert(Arc::new(read)).clone())
     }
 }

@@ -11,6 +11,7 @@ use hubel::Model;
 use hubel::network::Input;
 
 use crate::address::{self, Address};
+use crate::data_work::DataWork;
 use crate::guard::{self, Guard, LARGEST_BODY};
 use crate::models::Models;
 use crate::pictures::Pictures;
@@ -25,6 +26,8 @@ pub struct Opening {
     pub model: Option<OpenedModel>,
     /// The data of this model, and of runs that do not know theirs: a path, or the name of a data set.
     pub data: Option<PathBuf>,
+    /// Whether the view Data is shown first.
+    pub shows_data: bool,
     /// The folder below which runs are listed. Nothing outside it is read.
     pub runs: PathBuf,
     /// The name of the run to show first: its path below `runs`.
@@ -72,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) pictures: Arc<Pictures>,
     /// Keeps what outlasts the server.
     pub(crate) folder: PathBuf,
+    pub(crate) work: Arc<DataWork>,
 }
 
 impl FromRef<Shared> for Arc<Opening> {
@@ -97,6 +101,7 @@ pub struct Studio {
     address: Address,
     /// Keeps what the page sends.
     folder: PathBuf,
+    started_in: PathBuf,
     opening: Opening,
 }
 
@@ -115,6 +120,7 @@ impl Studio {
         Ok(Self {
             address: Address::take(folder, port)?,
             folder: folder.join(address::FOLDER),
+            started_in: folder.to_owned(),
             opening,
         })
     }
@@ -150,6 +156,7 @@ impl Studio {
             models: Arc::new(Models::new(opening.clone())),
             pictures: Arc::new(Pictures::new(self.folder.join("pictures"))),
             folder: self.folder,
+            work: Arc::new(DataWork::new(&self.started_in, &opening)),
             opening,
         };
         let routes = routes(Guard { port, token }, shared);

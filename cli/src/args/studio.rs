@@ -11,12 +11,13 @@ Examples:
   hubel studio runs/mnist-cnn           the network and the curves of this run
   hubel studio model.safetensors        the network of this model
   hubel studio runs/                    the runs below this folder
+  hubel studio photos/                  what `hubel check` finds in this data, and its augmentation
 
 The server listens on 127.0.0.1 only and answers only to a browser that has opened the printed address. Port and token of the address are kept in .hubel/studio.json and stay the same over a restart in \
 the same folder. Ctrl-C ends the server.")]
 pub(crate) struct Studio {
-    /// A run, a folder with runs, a model file, a network by name, or architecture text
-    #[arg(value_name = "RUN|MODEL")]
+    /// A run, a folder with runs, a model file, a network by name, architecture text, or a folder with labelled data
+    #[arg(value_name = "RUN|MODEL|DATA")]
     pub(crate) shown: Option<String>,
     /// The data of the model, a folder or a data set by name. A run knows its own
     #[arg(long, value_name = "DATA")]

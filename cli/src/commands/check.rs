@@ -78,25 +78,6 @@ fn object(inspection: &Inspection, labels: Option<&LabelReport>) -> Value {
     object
 }
 
-/// The findings, grouped by kind.
-fn by_kind(inspection: &Inspection) -> impl Iterator<Item = (Kind, &[Finding])> {
-    let kinds = inspection
-        .findings
-        .chunk_by(|one, other| one.kind == other.kind);
-    kinds.map(|findings| (findings[0].kind, findings))
-}
-
-/// The verdict in one sentence.
-fn verdict(inspection: &Inspection) -> &'static str {
-    if inspection.is_grave() {
-        "A score on this data cannot be trusted until the problems marked with ! are fixed."
-    } else if inspection.findings.is_empty() {
-        "No problems were found."
-    } else {
-        "No finding makes a score untrustworthy."
-    }
-}
-
 /// The report as text: a table of kinds, then some findings of each kind and what to do about them.
 fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> String {
     let mut lines = wrapped(&inspection.description, "", width);
@@ -112,7 +93,7 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
     if !inspection.findings.is_empty() {
         lines.push(format!("  {:<18}{:>9}{:>9}", "kind", "findings", "paths"));
     }
-    for (kind, findings) in by_kind(inspection) {
+    for (kind, findings) in inspection.by_kind() {
         let paths: usize = findings.iter().map(|finding| finding.paths.len()).sum();
         lines.push(format!(
             "{} {:<18}{:>9}{:>9}",
@@ -127,7 +108,10 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
         lines.extend(labels::table(report));
     }
     // The table has the label errors.
-    for (kind, findings) in by_kind(inspection).filter(|(kind, _)| *kind != Kind::LabelError) {
+    for (kind, findings) in inspection
+        .by_kind()
+        .filter(|(kind, _)| *kind != Kind::LabelError)
+    {
         lines.push(String::new());
         lines.push(format!("{} {kind}", mark(inspection, kind)));
         for finding in findings.iter().take(SHOWN) {
@@ -154,13 +138,17 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
     if !inspection.findings.is_empty() {
         lines.push(String::new());
     }
-    lines.extend(wrapped(verdict(inspection), "", width));
+    let verdict = inspection.verdict();
+    let verdict = verdict.replace("the marked problems", "the problems marked with !");
+    lines.extend(wrapped(&verdict, "", width));
     lines.join("\n")
 }
 
 /// Whether the text leaves findings out.
 fn lists_few(inspection: &Inspection) -> bool {
-    by_kind(inspection).any(|(_, findings)| findings.len() > SHOWN)
+    inspection
+        .by_kind()
+        .any(|(_, findings)| findings.len() > SHOWN)
 }
 
 fn mark(inspection: &Inspection, kind: Kind) -> char {

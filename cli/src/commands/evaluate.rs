@@ -13,7 +13,7 @@ use hubel::{Dataset, Error, Model, RunFolder, Threshold, Weights, one_line};
 
 use self::foreign::Foreign;
 use self::text::Answered;
-use super::{Judgement, Outcome, named, program, quoted, reading};
+use super::{Assessment, Outcome, named, program, quoted, reading};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
@@ -26,7 +26,7 @@ struct Evaluated<'a> {
     judged: Judged,
     unlike: Unlike,
     bad_files: Vec<hubel::data::BadFile>,
-    judgement: Judgement,
+    judgement: Assessment,
     /// Whether these images chose the model's threshold.
     chose_threshold: bool,
     foreign: Option<Foreign>,
@@ -225,7 +225,7 @@ fn took_part(
 
 /// The threshold, from images that took no part in the training and of which none is a near-duplicate of another.
 fn threshold(
-    judgement: &Judgement,
+    judgement: &Assessment,
     took_part: &[bool],
     wrong_at_most: f64,
     console: &Console,
@@ -244,7 +244,7 @@ fn threshold(
 }
 
 /// Whether the images chose the model's threshold, now or in an earlier evaluation. Then their wrong answers do not test its bound.
-fn chose_threshold(arguments: &Evaluate, model: &Model, judgement: &Judgement) -> bool {
+fn chose_threshold(arguments: &Evaluate, model: &Model, judgement: &Assessment) -> bool {
     let Some(threshold) = model.threshold() else {
         return false;
     };

@@ -7,7 +7,7 @@ use hubel::lab::{Axis, Chart, Marks, Point, Series};
 use hubel::{Answers, Calibration, Dataset, Separation, one_line};
 
 pub(super) use self::classes::{Classes, shade, worst};
-use super::Judgement;
+use super::Assessment;
 use crate::chart::{self, Figure};
 use crate::console::thousands;
 use crate::page::embedded;
@@ -47,8 +47,8 @@ struct Mistake {
 
 impl Judged {
     /// What the answers for `images` show; the classes have these `names`.
-    pub(super) fn new(judgement: &Judgement, names: &[String], images: &Dataset) -> Self {
-        let Judgement {
+    pub(super) fn new(judgement: &Assessment, names: &[String], images: &Dataset) -> Self {
+        let Assessment {
             report,
             answers,
             calibration,

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
-use hubel::RunFolder;
+use hubel::data::Source;
+use hubel::{Error, RunFolder};
 use hubel_studio::{OpenedModel, OpenedNetwork, Opening, Program};
 
 use super::{Outcome, named, runs};
@@ -28,7 +29,7 @@ pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
             path,
             presets: presets::NAMES.to_vec(),
         }),
-        data: arguments.data.clone(),
+        data: arguments.data.clone().or(opening.data),
         ..opening
     };
     let studio = hubel_studio::Studio::new(here, arguments.port, opening)?;
@@ -57,6 +58,14 @@ pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
 fn opening(shown: &str, console: &Console) -> Result<Opening, hubel::Error> {
     let path = Path::new(shown);
     let run = path.is_dir() && runs::is_run(path);
+    if path.is_dir() && !run && is_data(path) {
+        return Ok(Opening {
+            data: Some(path.into()),
+            shows_data: true,
+            runs: ".".into(),
+            ..Opening::default()
+        });
+    }
     if path.is_dir() && !run {
         return Ok(Opening {
             runs: path.into(),
@@ -95,6 +104,16 @@ fn opening(shown: &str, console: &Console) -> Result<Opening, hubel::Error> {
         run: name,
         ..Opening::default()
     })
+}
+
+/// Whether a folder holds labelled data. A folder with runs below is the one of a project, whose folders are no classes.
+fn is_data(folder: &Path) -> bool {
+    let found = || match Source::find(folder) {
+        // The page shows what is wrong with it.
+        Err(Error::DataFile { .. }) => true,
+        found => found.is_ok(),
+    };
+    !hubel_studio::has_runs(folder) && found()
 }
 
 /// The folder that a run lies in, and its name there.

@@ -26,7 +26,7 @@ pub(super) use self::course::Course;
 use self::ended::{Ended, Training};
 use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
-use super::{Judgement, Outcome};
+use super::{Assessment, Outcome};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, Progress};
 use crate::interruption::Interruption;
@@ -253,7 +253,7 @@ impl Ready {
             Ok(judgement) => (judgement, None),
             Err(error) => (None, Some(error)),
         };
-        if let Some(Judgement { report, .. }) = &judgement {
+        if let Some(Assessment { report, .. }) = &judgement {
             super::report_bad_files(&report.bad_files, console);
             log.bad_files.extend(report.bad_files.clone());
         }

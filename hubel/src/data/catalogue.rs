@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::bad_files::listing;
+use crate::data::corrections::{self, Corrections, Labels};
 use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
@@ -28,6 +29,30 @@ pub(crate) enum Found {
     Files(Catalogue),
     /// Arrays of pictures of one shape, already read. The training split is empty if there are only other splits.
     Arrays(Splits),
+}
+
+/// The data found at a path, with the corrected labels of its folder, which are not applied yet.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) found: Found,
+    pub(crate) labels: Labels,
+}
+
+impl Located {
+    /// The data with the corrected labels, and a note about them.
+    pub(crate) fn corrected(mut self) -> (Found, Option<String>) {
+        let note = self.labels.apply(&mut self.found);
+        (self.found, note)
+    }
+}
+
+impl From<Found> for Located {
+    fn from(found: Found) -> Self {
+        Self {
+            found,
+            labels: Labels::default(),
+        }
+    }
 }
 
 /// Picture files and their classes.
@@ -119,6 +144,8 @@ pub(crate) struct File {
     pub(crate) part: Option<Part>,
     /// Where its bytes come from, if it is no file; then `path` is its name.
     pub(crate) given: Option<Given>,
+    /// Whether the corrected labels leave it out. Then it need not be readable.
+    pub(crate) is_left_out: bool,
 }
 
 impl File {
@@ -218,29 +245,72 @@ fn describe(
     format!("{form}, {classes} {noun}, {counts} {images}{shape}{names}")
 }
 
+/// The files that hold the samples at `path`, without reading them: those in class folders, or those that a table names. A clip may be a folder. Arrays, and a table of pixels or texts, have
+/// none.
+///
+/// # Errors
+/// As for [`open`](crate::data::open), if there is no known form or a table is damaged.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    let of_catalogue = |catalogue: Catalogue| {
+        let files = catalogue.files.into_iter();
+        files.map(|file| file.path).collect()
+    };
+    let found = match path.is_dir() {
+        true => {
+            let mut contents = folder::contents(path)?;
+            contents.files.retain(|file| !Corrections::is_file(file));
+            match tables::in_folder(path, &contents, None)? {
+                None => return folder::find(path, contents, None).map(of_catalogue),
+                Some(found) => found,
+            }
+        }
+        false => in_file(path, None)?,
+    };
+    Ok(match found {
+        Found::Files(catalogue) => of_catalogue(catalogue),
+        Found::Arrays(_) => Vec::new(),
+    })
+}
+
 /// As [`find_of_known_classes`], when the classes are not known in advance.
 ///
 /// # Errors
 /// As for that function, and [`Error::DataForm`] for fewer than two classes.
-pub(crate) fn find(path: &Path, wanted: Option<Kind>) -> Result<Found> {
-    let found = find_of_known_classes(path, None, wanted)?;
-    let kind = match &found {
+pub(crate) fn find(path: &Path, wanted: Option<Kind>) -> Result<Located> {
+    let located = find_of_known_classes(path, None, wanted)?;
+    let kind = match &located.found {
         Found::Files(catalogue) => catalogue.kind,
         Found::Arrays(splits) => splits.train.kind(),
     };
     if let Some(wanted) = wanted.filter(|wanted| *wanted != kind) {
         return Err(problem(path, format!("it holds {kind}, not {wanted}")));
     }
-    match found {
+    match &located.found {
         Found::Files(Catalogue {
             one_class: Some((path, why)),
             ..
-        }) => Err(problem(&path, why)),
+        }) => Err(problem(path, why)),
         Found::Arrays(splits) => {
             splits.train.check_classes()?;
-            Ok(Found::Arrays(splits))
+            Ok(located)
         }
-        found => Ok(found),
+        Found::Files(_) => Ok(located),
+    }
+}
+
+/// The files in the class folders of a folder, without their corrected labels.
+///
+/// # Errors
+/// [`Error::DataForm`] if there are none; [`Error::DataFile`] if its labels are in a table or in arrays.
+pub(super) fn of_class_folders(path: &Path) -> Result<Catalogue> {
+    let mut contents = folder::contents(path)?;
+    contents.files.retain(|file| !Corrections::is_file(file));
+    match tables::in_folder(path, &contents, None)? {
+        None => folder::find(path, contents, None),
+        Some(_) => Err(problem(
+            path,
+            "its labels are in a table or in arrays, not in class folders; correct them there",
+        )),
     }
 }
 
@@ -255,7 +325,7 @@ pub(crate) fn find_of_known_classes(
     path: &Path,
     remembered: Option<ValueRange>,
     wanted: Option<Kind>,
-) -> Result<Found> {
+) -> Result<Located> {
     #[cfg(feature = "mnist")]
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         let mut splits = mnist()?;
@@ -265,7 +335,7 @@ pub(crate) fn find_of_known_classes(
                 "`{name}` is the MNIST in this program; the folder of that name is ./{name}"
             ));
         }
-        return Ok(Found::Arrays(splits));
+        return Ok(Found::Arrays(splits).into());
     }
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => problem(
@@ -289,14 +359,14 @@ pub(crate) fn find_of_known_classes(
             source,
         },
     })?;
-    let mut found = if metadata.is_dir() {
+    let mut located = if metadata.is_dir() {
         in_folder(path, remembered, wanted)?
     } else if metadata.is_file() {
-        in_file(path, remembered)?
+        in_file(path, remembered)?.into()
     } else {
         return Err(problem(path, "it is neither a file nor a folder"));
     };
-    if let Found::Files(catalogue) = &mut found {
+    if let Found::Files(catalogue) = &mut located.found {
         // Class folders were searched for files of the wanted kind. The files of a table can be both.
         let can_be_both = |kind: Kind| matches!(kind, Kind::Pictures | Kind::Clips);
         let is_open = catalogue.folders.is_empty() && can_be_both(catalogue.kind);
@@ -306,7 +376,7 @@ pub(crate) fn find_of_known_classes(
         let alike = classes_called_alike(&catalogue.classes);
         catalogue.notes.extend(alike);
     }
-    Ok(found)
+    Ok(located)
 }
 
 /// A note on each group of classes whose names differ only in case and spaces.
@@ -328,18 +398,26 @@ pub(super) fn classes_called_alike(classes: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The data in a folder, detected by the names in it.
-fn in_folder(path: &Path, remembered: Option<ValueRange>, wanted: Option<Kind>) -> Result<Found> {
-    let contents = folder::contents(path)?;
+/// The data in a folder, detected by the names in it, with the corrected labels of this folder.
+fn in_folder(path: &Path, remembered: Option<ValueRange>, wanted: Option<Kind>) -> Result<Located> {
+    let mut contents = folder::contents(path)?;
+    let corrections = Corrections::taken_from(path, &mut contents)?;
     if let Some(found) = tables::in_folder(path, &contents, remembered)? {
-        return Ok(found);
+        corrections.refuse_without_folders(path)?;
+        return Ok(found.into());
     }
-    let catalogue = folder::find(path, contents, wanted)?;
-    match catalogue.kind {
-        Kind::Texts => text::files::read(catalogue).map(Found::Arrays),
-        Kind::Pictures | Kind::Clips => Ok(Found::Files(catalogue)),
-        Kind::Sounds => recordings(path, catalogue),
+    let mut catalogue = folder::find(path, contents, wanted)?;
+    let labels = corrections.labels(path, &catalogue)?;
+    let left_out = labels.left_out();
+    for file in &mut catalogue.files {
+        file.is_left_out = left_out.contains(file.path.as_path());
     }
+    let found = match catalogue.kind {
+        Kind::Texts => Found::Arrays(text::files::read(catalogue)?),
+        Kind::Pictures | Kind::Clips => Found::Files(catalogue),
+        Kind::Sounds => recordings(path, catalogue)?,
+    };
+    Ok(Located { found, labels })
 }
 
 /// A catalogue of recordings.
@@ -358,6 +436,7 @@ pub(super) fn recordings(path: &Path, catalogue: Catalogue) -> Result<Found> {
 
 /// The data in a single file, detected by its first bytes, or else by its name.
 fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
+    corrections::refuse_as_data(path)?;
     let mut start = Vec::new();
     regular::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut start))

@@ -267,6 +267,7 @@ impl<'a> Table<'a> {
             label,
             part,
             given: None,
+            is_left_out: false,
         };
         match self.places.get(&file.path) {
             None => {

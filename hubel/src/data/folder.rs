@@ -350,6 +350,7 @@ impl<'a> Listing<'a> {
                         label,
                         part,
                         given: None,
+                        is_left_out: false,
                     }),
                     None => {
                         let reason = passed_over(&path).unwrap_or(Reason::Ending);

@@ -162,6 +162,7 @@ pub(super) fn catalogue(name: &str, pictures: Arc<dyn Pictures>) -> Result<Catal
             pictures: pictures.clone(),
             index,
         }),
+        is_left_out: false,
     });
     Ok(Catalogue {
         kind: Kind::Pictures,

@@ -17,7 +17,7 @@ pub struct Learned {
     pub dataset: Dataset,
     /// Whether the model was trained on them; `None` if it does not know.
     pub is_known: Option<bool>,
-    /// Notes for the user on how arrays were read.
+    /// Notes for the user on how arrays were read, and on corrected labels.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
@@ -40,11 +40,10 @@ pub fn learned(
     let path = path_or_name.as_ref();
     let labels = division.map_or(&[][..], |division| &division.labels);
     let mut notes = Vec::new();
-    let (dataset, bad_files) = match catalogue::find_of_known_classes(
-        path,
-        preparation.range,
-        Some(preparation.medium.kind()),
-    )? {
+    let kind = Some(preparation.medium.kind());
+    let located = catalogue::find_of_known_classes(path, preparation.range, kind)?;
+    let (found, corrected) = located.corrected();
+    let (dataset, bad_files) = match found {
         Found::Arrays(splits) => {
             preparation.check_data(&splits.train)?;
             check_numbers(path, preparation, &splits)?;
@@ -66,6 +65,7 @@ pub fn learned(
             (dataset, bad)
         }
     };
+    notes.extend(corrected);
     let is_known = division.map(|division| division.recognises(&dataset));
     let dataset = match division {
         Some(division) if is_known == Some(true) => division.trained_on(&dataset),

@@ -112,6 +112,13 @@ impl Manifest {
         samples.map(|sample| sample.content)
     }
 
+    /// Which samples of `dataset` are in a split of the run: `train`, `validation` or `test`.
+    pub fn are_in(&self, split: &str, dataset: &Dataset) -> Vec<bool> {
+        let own: HashSet<u64> = self.contents(split).collect();
+        let contents = dataset.contents();
+        contents.map(|content| own.contains(&content)).collect()
+    }
+
     /// Which samples of `dataset` took part in the training of the run: those to train on, and those for validation, which chose the weights.
     pub fn took_part(&self, dataset: &Dataset) -> Vec<bool> {
         let parts = ["train", "validation"].into_iter();
@@ -241,6 +248,10 @@ mod tests {
         assert_eq!(
             Manifest::of(&divided).took_part(&train),
             [true, true, false]
+        );
+        assert_eq!(
+            Manifest::of(&divided).are_in("test", &train),
+            [false, false, true]
         );
     }
 

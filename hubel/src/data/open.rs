@@ -416,7 +416,7 @@ pub struct Evaluation {
     pub judged: Judged,
     /// Number of images in all splits of the data, without those that could not be read.
     pub found: usize,
-    /// What a user should know about how arrays were read.
+    /// What a user should know about how arrays were read, and how many labels are corrected.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
@@ -444,11 +444,10 @@ pub fn evaluation(
     let labels = division.map_or(&[][..], |division| &division.labels);
     let mut notes = Vec::new();
     // One class is enough, because the model has the others.
-    let (undivided, test, found, bad_files, unlike) = match catalogue::find_of_known_classes(
-        path,
-        preparation.range,
-        Some(preparation.medium.kind()),
-    )? {
+    let kind = Some(preparation.medium.kind());
+    let located = catalogue::find_of_known_classes(path, preparation.range, kind)?;
+    let (found, corrected) = located.corrected();
+    let (undivided, test, found, bad_files, unlike) = match found {
         Found::Arrays(splits) => {
             let splits = text::without_bad(path, splits, options.bad_files)?;
             preparation.check_data(&splits.train)?;
@@ -483,6 +482,7 @@ pub fn evaluation(
             (dataset, test, all - bad.len(), bad, unlike)
         }
     };
+    notes.extend(corrected);
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
         (Some(test), division) => match division.is_some_and(|known| known.recognises(&test)) {

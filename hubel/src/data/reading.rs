@@ -131,7 +131,9 @@ pub(super) fn read(
                 fingerprints.push(Fingerprint::of_content(&[]));
                 all_moments.extend(vec![[0; 2]; preparation.shape.channels]);
                 resized.push(false);
-                bad.push(BadFile::new(&file.path, error));
+                if !file.is_left_out {
+                    bad.push(BadFile::new(&file.path, error));
+                }
             }
         }
     }

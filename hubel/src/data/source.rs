@@ -2,9 +2,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::catalogue::{self, Found};
+use crate::data::catalogue::{self, Found, Located};
 use crate::data::clip;
 use crate::data::conflicts;
+use crate::data::corrections::{Corrections, Labels};
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits, trainable, with_all_classes};
 use crate::data::reading::{Listen, Survey};
@@ -17,6 +18,8 @@ use crate::{Error, Result, Shape};
 pub struct Source {
     path: PathBuf,
     found: Found,
+    /// The corrected labels of its folder. They are applied after the division, so that they move no sample to another split.
+    labels: Labels,
     /// The result of a look at some picture files; `None` before the first look.
     survey: Option<Survey>,
 }
@@ -53,10 +56,11 @@ impl Source {
     /// As for [`Self::find`]; [`Error::DataForm`] if the data is of another kind.
     pub fn find_as(path_or_name: impl AsRef<Path>, kind: Option<Kind>) -> Result<Self> {
         let path = path_or_name.as_ref().to_owned();
-        let found = catalogue::find(&path, kind)?;
+        let Located { found, labels } = catalogue::find(&path, kind)?;
         Ok(Self {
             path,
             found,
+            labels,
             survey: None,
         })
     }
@@ -69,6 +73,7 @@ impl Source {
         Ok(Self {
             path: name.into(),
             found: Found::Files(given::catalogue(name, Arc::new(pictures))?),
+            labels: Labels::default(),
             survey: None,
         })
     }
@@ -153,6 +158,11 @@ impl Source {
             Found::Arrays(splits) => as_they_are(path, splits, options)?,
         };
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
+        let corrected = self.labels.apply_to_splits(&mut splits);
+        if corrected.is_some() {
+            check_corrected(path, &splits)?;
+        }
+        splits.notes.extend(corrected);
         splits = text::with_length(splits, options);
         splits.notes.extend(leaks(&splits));
         splits.notes.extend(conflicts::note(&splits));
@@ -167,5 +177,25 @@ impl Source {
             Found::Files(catalogue) => catalogue.files.iter().any(|file| file.given.is_some()),
             Found::Arrays(_) => false,
         }
+    }
+}
+
+/// Refuses data in which the corrected labels leave a class nothing to train on.
+///
+/// # Errors
+/// [`Error::DataForm`]
+fn check_corrected(path: &Path, splits: &Splits) -> Result<()> {
+    let (train, kind) = (&splits.train, splits.train.kind());
+    match train.counts().iter().position(|&count| count == 0) {
+        None => Ok(()),
+        Some(class) => Err(catalogue::problem(
+            path,
+            format!(
+                "{} leaves the class `{}` no {} to train on; take some of its lines back, or delete the class",
+                Corrections::FILE,
+                train.classes()[class],
+                kind.singular()
+            ),
+        )),
     }
 }

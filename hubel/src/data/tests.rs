@@ -39,7 +39,7 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
 
 /// The data at `path`, of the kind that is found there.
 fn find(path: &Path) -> Result<catalogue::Found> {
-    catalogue::find(path, None)
+    catalogue::find(path, None).map(|located| located.found)
 }
 
 /// A pipe without a writer.

@@ -4,9 +4,9 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
-use crate::Shape;
-use crate::data::Dataset;
+use crate::data::{Dataset, Feed};
 use crate::film::{self, film};
+use crate::{Result, Shape};
 
 /// From this longer side on, JPEG is smaller. Below it, PNG keeps each pixel.
 const JPEG_FROM: u32 = 65;
@@ -59,6 +59,22 @@ impl Dataset {
         let pixels = self.bytes(index).ok()??;
         let (pixels, shape) = (film(&pixels, self.shape()), film::shape(self.shape()));
         Thumbnail::new(picture_of(pixels.into_owned(), shape)?, side)
+    }
+}
+
+impl Feed {
+    /// The image of a draw in an epoch as [`Feed::pixels`] has it, as a small picture; see [`Dataset::thumbnail`]. In epoch 0 it is not augmented.
+    ///
+    /// # Errors
+    /// As for [`Feed::fill`].
+    pub fn thumbnail(&self, epoch: usize, draw: usize, side: u32) -> Result<Option<Thumbnail>> {
+        let shape = self.preparation().shape;
+        let pixels = self.pixels(epoch, draw)?;
+        let picture = pixels.and_then(|pixels| {
+            let pixels = film(&pixels, shape).into_owned();
+            picture_of(pixels, film::shape(shape))
+        });
+        Ok(picture.and_then(|picture| Thumbnail::new(picture, side)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The answers of a model for labelled images, from which everything that judges it is computed.
 use hubel_kernels::{Cpu, softmax};
 
+use crate::data::{BadFile, Kind};
 use crate::{Dataset, Error, Model, Report, Result};
 
 /// The answers of a model for labelled images: the outputs and the probabilities of all classes, `[n, classes]`.
@@ -83,6 +84,41 @@ impl Answers {
             probabilities: rows(&self.probabilities),
             ..*self
         }
+    }
+
+    /// The same answers with other labels: one for each image of the data set, `None` for an image that is left out.
+    pub(super) fn with_labels(&self, labels: &[Option<usize>]) -> Self {
+        let places: Vec<usize> = (0..self.len())
+            .filter(|place| labels[self.indices[*place]].is_some())
+            .collect();
+        let mut selected = self.select(&places);
+        for (label, index) in selected.labels.iter_mut().zip(&selected.indices) {
+            *label = labels[*index].expect("only images with a label are selected");
+        }
+        selected
+    }
+
+    /// Accuracy, loss and confusions of these answers.
+    pub(super) fn report(&self, kind: Kind, bad_files: Vec<BadFile>) -> Report {
+        let mut confusion = vec![vec![0; self.classes]; self.classes];
+        for (place, label) in self.labels.iter().enumerate() {
+            confusion[*label][self.class(place)] += 1;
+        }
+        let right: usize = (0..self.classes).map(|class| confusion[class][class]).sum();
+        Report {
+            accuracy: right as f32 / self.len().max(1) as f32,
+            loss: self.log_loss() as f32,
+            count: self.len(),
+            confusion,
+            bad_files,
+            independent: self.len() as f64,
+            kind,
+        }
+    }
+
+    /// The probabilities of all classes for all images, `[n, classes]`.
+    pub(super) fn all_probabilities(&self) -> &[f32] {
+        &self.probabilities
     }
 
     /// Number of images.

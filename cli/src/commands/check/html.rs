@@ -6,7 +6,7 @@ use hubel::Error;
 use hubel::check::{Finding, Inspection, Kind};
 use hubel::labels::LabelReport;
 
-use super::{by_kind, labels, verdict};
+use super::labels;
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 use crate::wording::of_command_line;
@@ -70,7 +70,7 @@ struct Picture {
 
 impl<'a> Report<'a> {
     fn new(data: &Path, inspection: &'a Inspection, labels: Option<&LabelReport>) -> Self {
-        let sections = by_kind(inspection);
+        let sections = inspection.by_kind();
         Self {
             command: "check",
             title: hubel::shown(data),
@@ -84,8 +84,7 @@ impl<'a> Report<'a> {
                 (false, true) => "clean",
                 (false, false) => "fair",
             },
-            verdict: verdict(inspection)
-                .replace("the problems marked with !", "the marked problems"),
+            verdict: inspection.verdict().to_owned(),
             sections: sections
                 .map(|(kind, findings)| Section::new(data, inspection, kind, findings))
                 .collect(),

@@ -3,14 +3,14 @@ use serde_json::{Value, json};
 
 use super::Evaluated;
 use super::text::{Answered, breaks_bound, top_counts, uncalibrated_loss};
-use crate::commands::{Judgement, untested};
+use crate::commands::{Assessment, untested};
 use crate::console;
 
 /// How many mistakes are listed.
 const MISTAKES: usize = 100;
 
 pub(super) fn of(evaluated: &Evaluated) -> Value {
-    let Judgement {
+    let Assessment {
         report,
         answers,
         calibration,

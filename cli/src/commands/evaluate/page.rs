@@ -7,7 +7,7 @@ use hubel::{Error, one_line};
 use super::Evaluated;
 use super::text::{Answered, bound};
 use crate::chart;
-use crate::commands::Judgement;
+use crate::commands::Assessment;
 use crate::commands::judged::{Judged, roc_figure};
 use crate::console::thousands;
 use crate::page::{self, Tile};
@@ -31,7 +31,7 @@ struct Page {
 
 impl Page {
     fn new(evaluated: &Evaluated) -> Self {
-        let Judgement { report, .. } = &evaluated.judgement;
+        let Assessment { report, .. } = &evaluated.judgement;
         let model = evaluated.model;
         let foreign = evaluated.foreign.as_ref().and_then(|foreign| {
             let caption = format!(
@@ -60,7 +60,7 @@ impl Page {
 }
 
 fn tiles(evaluated: &Evaluated) -> Vec<Tile> {
-    let Judgement {
+    let Assessment {
         report, answers, ..
     } = &evaluated.judgement;
     let model = evaluated.model;

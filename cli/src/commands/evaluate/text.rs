@@ -4,7 +4,7 @@ use hubel::{Answers, Report, Threshold, in_percent, one_line};
 
 use super::{Evaluated, command_with};
 use crate::commands::judged::{shade, worst};
-use crate::commands::{Judgement, beside_accuracy, headline, wrapped};
+use crate::commands::{Assessment, beside_accuracy, headline, wrapped};
 use crate::console::{self, thousands};
 
 /// How many classes get a line.
@@ -23,7 +23,7 @@ const RELIED_ON: f64 = 0.01;
 const NAME: usize = 24;
 
 pub(super) fn of(evaluated: &Evaluated) -> String {
-    let Judgement {
+    let Assessment {
         report, answers, ..
     } = &evaluated.judgement;
     let classes = evaluated.model.classes();
@@ -57,7 +57,7 @@ fn percent(share: f64) -> String {
 
 /// What is said about the probabilities.
 fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
-    let Judgement {
+    let Assessment {
         answers,
         calibration,
         ..

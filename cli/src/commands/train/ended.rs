@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Log, report};
 use crate::args::Train;
 use crate::commands::doctor::sign_object;
-use crate::commands::{self, Judgement, program, quoted, untested};
+use crate::commands::{self, Assessment, program, quoted, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
 
@@ -38,7 +38,7 @@ pub(super) struct Ended<'a> {
     /// The file of its weights.
     pub(super) file: &'a Path,
     /// The results on the test images.
-    pub(super) judgement: Option<&'a Judgement>,
+    pub(super) judgement: Option<&'a Assessment>,
     /// Why training failed, or why the model could not be tested.
     pub(super) problem: Option<&'a Error>,
     /// Of this process; the record has the whole run.

@@ -187,7 +187,9 @@ fn read(
             }
             Err(error) => {
                 contents.push(0);
-                bad.push(BadFile::new(&file.path, error));
+                if !file.is_left_out {
+                    bad.push(BadFile::new(&file.path, error));
+                }
             }
         }
     }

@@ -88,6 +88,7 @@ fn read_files(
     for (place, surveyed) in surveyed.into_iter().enumerate() {
         match surveyed {
             Ok(surveyed) => usable.push((place, surveyed)),
+            Err(_) if files[place].is_left_out => {}
             Err(error) => bad.push(BadFile::new(&files[place].path, error)),
         }
     }

@@ -27,7 +27,7 @@ fn file(path: &Path, bytes: &[u8]) {
 }
 
 fn found(root: &Path, wanted: Option<Kind>) -> Catalogue {
-    match catalogue::find(root, wanted) {
+    match catalogue::find(root, wanted).map(|located| located.found) {
         Ok(Found::Files(catalogue)) => catalogue,
         other => panic!("{other:?}"),
     }

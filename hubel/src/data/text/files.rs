@@ -24,13 +24,18 @@ pub(in crate::data) fn read(catalogue: Catalogue) -> Result<Splits> {
     let (mut bad, mut empty) = (Vec::new(), Vec::new());
     for file in catalogue.files {
         match text_in_file(&file.path) {
-            Ok(text) if text.trim().is_empty() => empty.push(file.path),
+            Ok(text) if text.trim().is_empty() => {
+                if !file.is_left_out {
+                    empty.push(file.path);
+                }
+            }
             Ok(text) => {
                 texts.push(text);
                 labels.push(file.label);
                 parts.push(file.part.unwrap_or(Part::Train));
                 paths.push(file.path);
             }
+            Err(_) if file.is_left_out => {}
             Err(error) => bad.push(BadFile::new(&file.path, error)),
         }
     }

@@ -1,0 +1,275 @@
+//! What `hubel check` finds in data, how many samples the classes have, and samples before and after augmentation.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRef, Query, State};
+use hubel::check::{Finding, Inspection, check as inspect};
+use hubel::data::{Correction, Corrections, Kind};
+use hubel::shown;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::mistakes::working;
+use super::{Refusal, blocking, image};
+use crate::data_work::DataWork;
+use crate::jobs::State as Work;
+use crate::models::Models;
+use crate::preview::{self, Preview};
+use crate::server::Shared;
+use crate::{Opening, find};
+
+/// Findings of a kind in one answer.
+const FINDINGS: usize = 12;
+/// Pictures of a finding.
+const PICTURES: usize = 8;
+/// Longer side of a picture, in pixels.
+const SIDE: u32 = 160;
+/// Most versions of a sample, and most samples, in one answer.
+const MOST_VERSIONS: usize = 12;
+const MOST_SAMPLES: usize = 8;
+
+/// What the requests of this view need.
+pub(super) struct Desk {
+    models: Arc<Models>,
+    work: Arc<DataWork>,
+    opening: Arc<Opening>,
+}
+
+impl FromRef<Shared> for Arc<Desk> {
+    fn from_ref(shared: &Shared) -> Self {
+        Arc::new(Desk {
+            models: shared.models.clone(),
+            work: shared.work.clone(),
+            opening: shared.opening.clone(),
+        })
+    }
+}
+
+/// The data.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    data: String,
+    /// Whether it is read again.
+    #[serde(default)]
+    again: bool,
+}
+
+/// `/api/data/choices`: the data that is known, the opened one first.
+pub(super) async fn choices(State(desk): State<Arc<Desk>>) -> Result<Json<Value>, Refusal> {
+    let list = blocking(move || {
+        let runs = find::runs(&desk.opening.runs).runs.into_iter();
+        let of_runs = runs.filter_map(|run| desk.models.data_of(&run.path));
+        let mut names: Vec<String> = Vec::new();
+        for path in desk.opening.data.clone().into_iter().chain(of_runs) {
+            let name = match path.canonicalize() {
+                Ok(real) => desk.work.places.name_of(&real),
+                Err(_) => path.display().to_string(),
+            };
+            // Data elsewhere cannot be shown.
+            if desk.work.places.data_at(&name).is_ok() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        json!(names)
+    });
+    list.await.map(Json)
+}
+
+/// `/api/data?data=…`: how far the examination is, or what it found.
+pub(super) async fn check(
+    State(desk): State<Arc<Desk>>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Refusal> {
+    let found = blocking(move || {
+        let path = desk.path(&asked.data)?;
+        if asked.again {
+            desk.work.checked.forget(|data| *data == path);
+            desk.work.previews.forget(|data| *data == path);
+        }
+        let (work, data) = (desk.work.clone(), path.clone());
+        let state = desk.work.checked.ask(path.clone(), move |progress| {
+            progress.begin("finding the files");
+            work.places.check(&data)?;
+            progress.begin("examining");
+            let inspection = inspect(&data, &|done, all| progress.set(done, all));
+            inspection.map_err(|error| error.to_string())
+        });
+        match state {
+            Work::Working { what, done, all } => Ok(working(what, done, all)),
+            Work::Failed(problem) => Err(Refusal::unusable(problem)),
+            Work::Done(inspection) => of_inspection(&inspection, &path, &asked.data),
+        }
+    });
+    found.await?.map(Json)
+}
+
+fn of_inspection(inspection: &Inspection, path: &Path, name: &str) -> Result<Value, Refusal> {
+    let corrections = match Corrections::are_possible_in(path) {
+        true => Corrections::read(path)?,
+        false => Corrections::default(),
+    };
+    let corrections = corrections.samples().map(|(sample, correction)| {
+        let class = match correction {
+            Correction::Class(class) => Some(class),
+            Correction::LeftOut => None,
+        };
+        json!({ "sample": sample, "class": class })
+    });
+    let kinds = inspection.by_kind().map(|(kind, findings)| {
+        json!({
+            "kind": kind.to_string(),
+            "is_grave": inspection.is_grave_kind(kind),
+            "advice": kind.advice(),
+            "count": findings.len(),
+            "paths": findings.iter().map(|finding| finding.paths.len()).sum::<usize>(),
+        })
+    });
+    let classes = inspection.classes().into_iter().map(|own| {
+        json!({ "class": own.class, "training": own.training, "validation": own.validation, "test": own.test })
+    });
+    Ok(json!({
+        "state": "done",
+        "data": name,
+        "description": inspection.description,
+        "notes": inspection.notes,
+        "verdict": inspection.verdict(),
+        "is_grave": inspection.is_grave(),
+        "kinds": kinds.collect::<Vec<_>>(),
+        "classes": classes.collect::<Vec<_>>(),
+        "corrections": corrections.collect::<Vec<_>>(),
+        "corrections_file": Corrections::FILE,
+    }))
+}
+
+/// Which findings are wanted.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    data: String,
+    kind: String,
+    #[serde(default)]
+    from: usize,
+}
+
+/// `/api/data/findings?data=…&kind=…&from=…`: findings of a kind with their pictures.
+pub(super) async fn findings(
+    State(desk): State<Arc<Desk>>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Value>, Refusal> {
+    let found = blocking(move || {
+        let path = desk.path(&wanted.data)?;
+        let inspection = desk.work.checked.known(&path).ok_or_else(changed)?;
+        let of_kind = inspection
+            .by_kind()
+            .find(|(kind, _)| kind.to_string() == wanted.kind);
+        let all = of_kind.map(|(_, findings)| findings).unwrap_or_default();
+        let shown = all.iter().skip(wanted.from).take(FINDINGS);
+        let shown: Vec<Value> = shown
+            .map(|finding| of_finding(&inspection, &path, finding))
+            .collect();
+        Ok::<_, Refusal>(
+            json!({ "count": all.len(), "from": wanted.from, "page": FINDINGS, "findings": shown }),
+        )
+    });
+    found.await?.map(Json)
+}
+
+/// Nobody has asked for this data, or it was forgotten.
+fn changed() -> Refusal {
+    Refusal::missing("the data has changed; load the page again".into())
+}
+
+fn of_finding(inspection: &Inspection, data: &Path, finding: &Finding) -> Value {
+    let pictures = finding.paths.iter().take(PICTURES).map(|name| {
+        let picture = inspection.thumbnail(name, SIDE);
+        let below = Path::new(name).strip_prefix(data);
+        json!({
+            "name": shown(below.unwrap_or(Path::new(name))),
+            "image": picture.map(|picture| image(picture.media_type, &picture.bytes)),
+        })
+    });
+    json!({
+        "detail": finding.detail,
+        "points": finding.points,
+        "pictures": pictures.collect::<Vec<_>>(),
+        "more": finding.paths.len().saturating_sub(PICTURES),
+    })
+}
+
+/// How samples are augmented.
+#[derive(Deserialize)]
+pub(super) struct Augmented {
+    data: String,
+    /// Empty: that of a training without settings.
+    #[serde(default)]
+    augment: String,
+    versions: usize,
+    samples: usize,
+    /// The first sample.
+    #[serde(default)]
+    from: usize,
+}
+
+/// `/api/data/augmented?…`: training samples beside augmented versions of them.
+pub(super) async fn augmented(
+    State(desk): State<Arc<Desk>>,
+    Query(wanted): Query<Augmented>,
+) -> Result<Json<Value>, Refusal> {
+    let drawn = blocking(move || {
+        let path = desk.path(&wanted.data)?;
+        let (work, data) = (desk.work.clone(), path.clone());
+        let state = desk.work.previews.ask(path, move |progress| {
+            Preview::new(&work.places, &data, progress)
+        });
+        match state {
+            Work::Working { what, done, all } => Ok(working(what, done, all)),
+            Work::Failed(problem) => Err(Refusal::unusable(problem)),
+            Work::Done(preview) => Ok(of_preview(&preview, &wanted)?),
+        }
+    });
+    drawn.await?.map(Json)
+}
+
+fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
+    let about = json!({
+        "state": "done",
+        "usual": preview.usual.to_string(),
+        "description": preview.description,
+        "kind": preview.kind().plural(),
+        "count": preview.len(),
+    });
+    let mut value = about;
+    if preview.kind() == Kind::Texts {
+        value["samples"] = json!([]);
+        return Ok(value);
+    }
+    let (feed, augmentation) = match preview.feed(&wanted.augment) {
+        Ok(feed) => feed,
+        Err(error) => {
+            value["problem"] = json!(error.to_string());
+            return Ok(value);
+        }
+    };
+    let versions = wanted.versions.clamp(1, MOST_VERSIONS);
+    let samples = preview.spread(wanted.from, wanted.samples.clamp(1, MOST_SAMPLES));
+    let samples = samples.into_iter().map(|index| {
+        let (class, name) = preview.about(index);
+        let images = (0..=versions).map(|version| {
+            let small = preview::version(&feed, index, version, SIDE)?;
+            Ok(small.map(|small| image(small.media_type, &small.bytes)))
+        });
+        let images: hubel::Result<Vec<Option<String>>> = images.collect();
+        Ok(json!({ "class": class, "name": name, "images": images? }))
+    });
+    let samples: hubel::Result<Vec<Value>> = samples.collect();
+    value["augmentation"] = json!(augmentation.to_string());
+    value["samples"] = json!(samples?);
+    Ok(value)
+}
+
+impl Desk {
+    fn path(&self, data: &str) -> Result<PathBuf, Refusal> {
+        let path = self.work.places.data_at(data);
+        path.map_err(Refusal::unusable)
+    }
+}
