@@ -158,6 +158,7 @@ class RunsView extends HTMLElement {
 
   #started(/** @type {string} */ run) {
     this.#awaited = run;
+    this.#problems.replaceChildren();
     this.#toggleForm(false);
     this.#open.focus();
     this.#say(`${run} is starting`, "");

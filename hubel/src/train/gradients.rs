@@ -28,8 +28,9 @@ pub(super) struct Gradients {
 
 /// Norms are measured in each of so many first steps of a phase …
 const FIRST_STEPS: usize = 50;
-/// … and then in one of so many steps. Measuring reads the gradient once, as clipping does: 0.5 % of the time of a step of `mnist-cnn` with 64 images. One
-/// step of ten makes that 0.05 %, and a line of `events.jsonl` stays short.
+/// … and then in one of so many steps, so that the lines of `events.jsonl` stay short. Measuring reads the gradient once, as clipping does. On two threads of an AVX-512
+/// processor this takes 0.05 ms for the 467,818 values of `mnist-cnn`, whose step with 64 images takes 55 ms, and 1.7 ms for the 11 million of `resnet18`
+/// (`sum_of_squares` of all tensors, the fastest of 50).
 const STEPS_BETWEEN: usize = 10;
 
 impl Gradients {
