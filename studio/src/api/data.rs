@@ -15,7 +15,7 @@ use super::{Refusal, blocking, image};
 use crate::data_work::DataWork;
 use crate::jobs::State as Work;
 use crate::models::Models;
-use crate::preview::{self, Preview};
+use crate::preview::Preview;
 use crate::server::Shared;
 use crate::{Opening, find};
 
@@ -254,8 +254,9 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
     let samples = preview.spread(wanted.from, wanted.samples.clamp(1, MOST_SAMPLES));
     let samples = samples.into_iter().map(|index| {
         let (class, name) = preview.about(index);
-        let images = (0..=versions).map(|version| {
-            let small = preview::version(&feed, index, version, SIDE)?;
+        // Each epoch augments in another way, and epoch 0 not at all.
+        let images = (0..=versions).map(|epoch| {
+            let small = feed.thumbnail(epoch, index, SIDE)?;
             Ok(small.map(|small| image(small.media_type, &small.bytes)))
         });
         let images: hubel::Result<Vec<Option<String>>> = images.collect();

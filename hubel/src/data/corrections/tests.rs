@@ -303,3 +303,12 @@ fn texts_and_recordings_are_corrected_too() {
         assert_eq!(samples(root, &opened(root).unwrap()), expected);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_corrections_or_an_error(lines in "[a-b,;\"\t \r\n]{0,60}") {
+        for header in ["path,class\n", "path;class\n", "path\tclass\r\n"] {
+            super::fuzzed(format!("{header}{lines}").as_bytes());
+        }
+    }
+}
