@@ -10,7 +10,6 @@ mod date;
 mod interruption;
 mod page;
 mod presets;
-mod run_toml;
 mod wording;
 
 use std::process::ExitCode;

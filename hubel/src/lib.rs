@@ -64,6 +64,7 @@
 //! | `pictures` | decoders of picture files; data from class folders and from [`data::Pictures`]; [`check`] | `image`, `tiff`, `memchr` |
 //! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; [`features::save`]; needs `pictures` | `csv`, `zip`, `flate2` |
 //! | `sound` | decoders of sound files; data from class folders and tables of them; needs `pictures` | `symphonia`, `rubato`, `realfft` |
+//! | `run-settings` | the settings of runs and their differences: [`run_toml`] | `toml` |
 //! | `torch` | weights of other programs: [`Weights`] | `zip`, `flate2` |
 //! | `drawings` | explanations and augmented pictures as PNG files; needs `pictures` | `noto-sans-mono-bitmap` |
 //! | `mnist` | the data set MNIST, 10 MB; needs `tables`; with `drawings` the experiments of [`lab`] | `ruzstd` |
@@ -145,6 +146,8 @@ mod predict;
 mod pretrained;
 mod random;
 mod run;
+#[cfg(feature = "run-settings")]
+pub mod run_toml;
 mod schedule;
 mod shape;
 mod train;
@@ -184,8 +187,9 @@ pub use shape::Shape;
 pub use train::Advice;
 pub use train::record::{self, Record};
 pub use train::{
-    Event, Keep, LossInput, Overview, Pace, PacePlan, Phase, Position, RatePoint, RateSearch,
-    RateSweep, Resumed, RunFolder, RunState, TrainSettings, TrainState, Trainer, class_weights,
+    Event, Keep, LayerGradient, LossInput, Overview, Pace, PacePlan, Phase, Position, RatePoint,
+    RateSearch, RateSweep, Resumed, RunFolder, RunState, TrainSettings, TrainState, Trainer,
+    class_weights,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};

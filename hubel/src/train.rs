@@ -4,6 +4,7 @@ mod average;
 mod best;
 mod class_weights;
 mod frozen;
+mod gradients;
 mod length;
 mod loss;
 mod one_phase;
@@ -38,6 +39,7 @@ use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
 use crate::{Error, Model, Network, Result, memory};
 
 pub use self::class_weights::class_weights;
+pub use self::gradients::LayerGradient;
 pub use self::loss::LossInput;
 pub use self::overview::{Overview, RunState};
 pub use self::pace::{Pace, PacePlan};

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { html } from "./element.js";
 import "./data.js";
 import "./mistakes.js";
+import "./lab.js";
 import "./network.js";
 import "./runs.js";
 import "./see.js";
@@ -34,6 +35,7 @@ const VIEWS = {
   runs: { tag: "runs-view", title: "Runs" },
   mistakes: { tag: "mistakes-view", title: "Mistakes" },
   data: { tag: "data-view", title: "Data" },
+  lab: { tag: "lab-view", title: "Lab" },
 };
 
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

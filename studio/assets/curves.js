@@ -1,7 +1,7 @@
 // Charts of curves over epochs, as SVG. The first half computes places and can be tested without a browser.
 
 /** @typedef {[at: number, value: number | null]} Point */
-/** @typedef {{ name: string, run: number, kind: "line" | "faint" | "dashed", points: Point[] }} Series */
+/** @typedef {{ name: string, run: number, kind: "line" | "faint" | "dashed", points: Point[], colour?: string }} Series `colour`: a class in place of that of the run. */
 
 import { svg } from "./element.js";
 
@@ -137,7 +137,7 @@ export function chart({ label, series, isLogarithmic = false, isShare = false, f
   figure.append(svg("text", { class: "tick axis", x: WIDTH - EDGE.right, y: HEIGHT - 4 }, "epochs"));
   for (const one of series) {
     const points = one.points.map(([at, value]) => /** @type {Point} */ ([at, drawn(value)]));
-    const kind = `curve ${one.kind} run-${one.run % 6}`;
+    const kind = `curve ${one.kind} ${one.colour ?? `run-${one.run % 6}`}`;
     figure.append(svg("path", { class: kind, d: path(points, x, y) }));
     if (one.kind === "faint") continue;
     const last = points.findLast(([, value]) => value !== null);
@@ -172,7 +172,7 @@ function addReading(figure, series, x, isShare) {
     line.setAttribute("x2", near.toFixed(1));
     const isRight = near > WIDTH / 2;
     words.setAttribute("text-anchor", isRight ? "end" : "start");
-    words.replaceChildren(...shown.slice(0, 8).map(({ name, point }, index) =>
+    words.replaceChildren(...shown.slice(0, 12).map(({ name, point }, index) =>
       svg("tspan", { x: near + (isRight ? -7 : 7), dy: index === 0 ? 0 : 14 }, `${name}: ${short(/** @type {number} */ (point?.[1]), isShare)}`)));
     group.setAttribute("visibility", "visible");
   });

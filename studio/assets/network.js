@@ -1,5 +1,5 @@
 // The view of a network: its text, its drawing, one layer in detail, and all layers in a table.
-import { replace, whole } from "./address.js";
+import { replace, whole, write } from "./address.js";
 import { get, latest, post, settled } from "./api.js";
 import { drawing, optionId } from "./blocks.js";
 import { grouped, html, svg, table } from "./element.js";
@@ -34,6 +34,8 @@ class NetworkView extends HTMLElement {
   #drawing = html("div", { class: "scroll drawing" });
   #detail = html("section", { class: "card layer-detail", "aria-live": "polite", "aria-label": "The chosen layer" });
   #totals = html("dl", { class: "tiles" });
+  /** Leads to the form that starts a run. */
+  #train = html("a", {}, "Train this network");
   #table = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of the layers" });
   #shown = html("div", { class: "shown" });
 
@@ -56,7 +58,7 @@ class NetworkView extends HTMLElement {
     this.#shown.append(
       html("figure", {}, this.#drawing, html("figcaption", {},
         "The right side of a box is height × width of a map, and its length stands for the channels; they are not to scale. A frame with lines is a kernel’s window. Stripes are layers that keep the shape. Curves below the boxes skip layers.")),
-      this.#totals,
+      this.#totals, html("p", { class: "soft" }, this.#train),
       html("div", { class: "beside" }, this.#detail, html("section", { class: "all-layers" }, html("h2", {}, "All layers"), this.#table)),
     );
     this.append(
@@ -166,6 +168,8 @@ class NetworkView extends HTMLElement {
 
   #draw(/** @type {Network} */ network) {
     const { layers, parameters, multiply_adds, bytes } = network.summary;
+    const name = this.#known.find(({ name }) => name === this.#list.value)?.name;
+    this.#train.href = write("runs", { start: 1, network: name ?? this.#text.value });
     const label = (/** @type {number} */ layer) =>
       layer < 0 ? `input ${network.input}` : `${layers[layer].kind} ${layers[layer].name}, output ${network.shapes[layer]}, ${grouped(layers[layer].parameters)} parameters`;
     if (layers.length > MOST_DRAWN) {

@@ -1,21 +1,29 @@
 // The view of runs: a list, and the curves of the chosen ones, which grow while they train.
 import { replace } from "./address.js";
-import { get, latest } from "./api.js";
+import { get, latest, post } from "./api.js";
+import { compared } from "./compare.js";
 import { chart, short } from "./curves.js";
 import { grouped, html, svg, table } from "./element.js";
+import { gradientChart } from "./gradients.js";
+import { FIELDS, trainForm } from "./train.js";
 
 /** @typedef {import("./curves.js").Series} Series */
 /**
  * @typedef {{ name: string, problem?: string, state: string, network: string | null, epochs_done: number, epochs: number | null,
- *   seconds: number, loss: number | null, accuracy: number | null, validation_accuracy: number | null, has_curves: boolean }} Run
+ *   seconds: number, loss: number | null, accuracy: number | null, validation_accuracy: number | null, has_curves: boolean,
+ *   is_stoppable: boolean, is_resumable: boolean, failed: string | null }} Run
+ * @typedef {{ name: string, says: string, problem: string | null }} Starting A process that has not begun its run yet.
+ * @typedef {{ runs: Run[], starting: Starting[], is_complete: boolean }} List
  * @typedef {{ at: number, loss: number | null, learning_rate: number, images_per_second: number | null }} Step
  * @typedef {{ at: number, loss: number, accuracy: number, validation_loss: number | null, validation_accuracy: number | null,
  *   learning_rate: number, images_per_second: number | null, seconds: number }} Epoch
- * @typedef {{ state: string, steps: Step[], epochs: Epoch[] }} Curves
+ * @typedef {{ state: string, steps: Step[], epochs: Epoch[], gradients: import("./gradients.js").Gradients }} Curves
  */
 
 /** How often the list is read again. */
 const LIST_PAUSE = 4000;
+/** The same while a run is starting or stopping. */
+const SHORT_PAUSE = 600;
 /** How long to wait before a connection that the server has refused is tried again. */
 const RETRY = 2000;
 /** Most runs in one chart, as the server allows. */
@@ -31,31 +39,52 @@ class RunsView extends HTMLElement {
   #curves = new Map();
   /** @type {EventSource | null} */
   #source = null;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** The run that was started here and is shown as soon as it is in the list. */
+  #awaited = "";
+  /** The runs whose button was pressed, with the state that they had then. @type {Map<string, string>} */
+  #pressed = new Map();
+  #hasForm = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** The runs whose table of gradient norms is open. @type {Set<string>} */
+  #opened = new Set();
   #isBuilt = false;
   #drawsSoon = false;
 
   #list = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "List of the runs" });
+  #problems = html("div", { role: "alert" });
+  #open = html("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: () => this.#toggleForm(!this.#hasForm) }, "Start a run");
+  #form = trainForm({ changed: () => this.#remember(), started: (run) => this.#started(run) });
   #connection = html("p", { class: "connection", role: "status" });
   #logarithmic = html("input", { type: "checkbox", id: "runs-log", onchange: () => this.#toggleLogarithm() });
   #charts = html("div", { class: "charts" });
+  #comparison = html("section", { class: "comparison", "aria-label": "Comparison" });
   #values = html("div", { class: "values" });
+  /** Of which runs, and how far they had come, the comparison is. */
+  #compared = "";
 
   #ask = latest(
     () => get("runs"),
-    (/** @type {{ runs: Run[], is_complete: boolean }} */ answer) => this.#listed(answer),
+    (/** @type {List} */ answer) => this.#listed(answer),
     () => this.#say("The server does not answer. The page tries again.", "lost"),
+  );
+
+  #compare = latest(
+    (/** @type {string[]} */ names) => get(`runs/compare?${new URLSearchParams(names.map((name) => ["run", name]))}`),
+    (/** @type {import("./compare.js").Differences} */ differences, names) => {
+      if (names.join("\n") === this.#chosen.join("\n")) this.#comparison.replaceChildren(...compared(names, differences));
+    },
+    (error) => this.#comparison.replaceChildren(html("pre", { class: "problem" }, error.message)),
   );
 
   #build() {
     this.#isBuilt = true;
     this.append(
-      html("h1", {}, "Runs"), this.#list,
+      html("div", { class: "heading" }, html("h1", {}, "Runs"), this.#open), this.#form.form, this.#list, this.#problems,
       html("div", { class: "player" }, this.#connection, this.#logarithmic, html("label", { for: "runs-log" }, "logarithmic loss")),
-      this.#charts, this.#values,
+      this.#charts, this.#comparison, this.#values,
     );
   }
 
@@ -68,9 +97,12 @@ class RunsView extends HTMLElement {
     this.#chosen = values.has("run") ? values.getAll("run").slice(0, MOST) : start.run === null ? [] : [start.run];
     this.#isLogarithmic = values.get("log") === "1";
     this.#logarithmic.checked = this.#isLogarithmic;
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => void this.#ask(undefined), LIST_PAUSE);
+    this.#form.show(values);
+    this.#toggleForm(values.get("start") === "1");
     await this.#ask(undefined);
+    // Another view may be shown by now.
+    if (!this.isConnected) return;
+    this.#poll();
     // Without a choice, the newest run with curves is shown.
     const first = this.#runs.find((run) => run.has_curves);
     if (!values.has("run") && this.#chosen.length === 0 && first) this.#chosen = [first.name];
@@ -83,8 +115,18 @@ class RunsView extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#seen);
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#leave();
+  }
+
+  /** Reads the list again and again, more often while something is about to change. */
+  #poll() {
+    clearTimeout(this.#timer);
+    const pause = this.#awaited !== "" || this.#pressed.size > 0 ? SHORT_PAUSE : LIST_PAUSE;
+    this.#timer = setTimeout(async () => {
+      if (!document.hidden) await this.#ask(undefined);
+      if (this.isConnected) this.#poll();
+    }, pause);
   }
 
   /** A page that nobody sees needs no curves. Browsers allow only a few connections to a server, for all windows together. */
@@ -97,7 +139,9 @@ class RunsView extends HTMLElement {
   }
 
   #remember() {
-    replace("runs", { run: this.#chosen, log: this.#isLogarithmic ? 1 : null });
+    const form = this.#form.values();
+    const draft = this.#hasForm ? Object.fromEntries(FIELDS.map((name) => [name, form[name]])) : {};
+    replace("runs", { run: this.#chosen, log: this.#isLogarithmic ? 1 : null, start: this.#hasForm ? 1 : null, ...draft });
   }
 
   #say(/** @type {string} */ words, /** @type {string} */ kind) {
@@ -105,22 +149,81 @@ class RunsView extends HTMLElement {
     this.#connection.className = `connection ${kind}`;
   }
 
-  #listed(/** @type {{ runs: Run[], is_complete: boolean }} */ { runs, is_complete }) {
+  #toggleForm(/** @type {boolean} */ isOpen) {
+    this.#hasForm = isOpen;
+    this.#form.form.hidden = !isOpen;
+    this.#open.setAttribute("aria-expanded", String(isOpen));
+    this.#remember();
+  }
+
+  #started(/** @type {string} */ run) {
+    this.#awaited = run;
+    this.#toggleForm(false);
+    this.#open.focus();
+    this.#say(`${run} is starting`, "");
+    void this.#ask(undefined);
+    this.#poll();
+  }
+
+  /** Stops or resumes a run. */
+  async #press(/** @type {Pick<Run, "name" | "state">} */ run, /** @type {"stop" | "resume"} */ what) {
+    this.#pressed.set(run.name, run.state);
+    this.#problems.replaceChildren();
+    void this.#ask(undefined);
+    try {
+      await post(`runs/${what}`, { run: run.name });
+    } catch (error) {
+      this.#pressed.delete(run.name);
+      this.#problems.replaceChildren(failure(run.name, error instanceof Error ? error.message : String(error)));
+    }
+    void this.#ask(undefined);
+    this.#poll();
+  }
+
+  /** The button of a run. */
+  #button(/** @type {Pick<Run, "name" | "state" | "is_stoppable" | "is_resumable">} */ run) {
+    if (!run.is_stoppable && !run.is_resumable) return "";
+    const what = run.is_stoppable ? "stop" : "resume";
+    const isPressed = this.#pressed.has(run.name);
+    const words = what === "stop" ? ["Stop", "Stopping …"] : ["Resume", "Resuming …"];
+    return html("button", { type: "button", class: "quiet", id: `button-${run.name}`, "aria-label": `${words[isPressed ? 1 : 0]} ${run.name}`, "aria-disabled": isPressed ? "true" : null, onclick: () => { if (!isPressed) void this.#press(run, what); } }, words[isPressed ? 1 : 0]);
+  }
+
+  #listed(/** @type {List} */ { runs, starting, is_complete }) {
     this.#runs = runs;
-    if (runs.length === 0) {
-      this.#list.replaceChildren(html("p", { class: "empty" }, "There is no run below this folder yet. ", html("code", {}, "hubel train"), " writes one into runs/."));
+    this.#compareTwo();
+    for (const run of runs) if (this.#pressed.has(run.name) && (this.#pressed.get(run.name) !== run.state || run.failed !== null)) this.#pressed.delete(run.name);
+    for (const name of this.#pressed.keys()) if (![...runs, ...starting].some((one) => one.name === name)) this.#pressed.delete(name);
+    if (this.#awaited !== "" && ![...runs, ...starting].some(({ name }) => name === this.#awaited)) this.#awaited = "";
+    if (this.#awaited !== "" && runs.some((run) => run.name === this.#awaited && run.has_curves)) {
+      this.#chosen = [this.#awaited];
+      this.#awaited = "";
+      this.#connect();
+    }
+    const failed = [
+      ...starting.flatMap(({ name, problem }) => (problem === null ? [] : [failure(name, problem)])),
+      ...runs.flatMap(({ name, failed }) => (failed ? [failure(name, failed)] : [])),
+    ];
+    if (failed.length > 0 && this.#problems.childElementCount === 0) this.#problems.replaceChildren(...failed);
+    if (starting.some(({ name, problem }) => name === this.#awaited && problem !== null)) this.#awaited = "";
+    const waiting = starting.filter(({ problem }) => problem === null);
+    if (runs.length === 0 && waiting.length === 0) {
+      this.#list.replaceChildren(html("p", { class: "empty" }, "There is no run below this folder yet. Start one here, or in a terminal: ", html("code", {}, "hubel train"), " writes one into runs/."));
       return;
     }
-    const rows = runs.map((run) => [
-      html("span", { class: "run" }, this.#box(run), html("label", { for: `run-${run.name}` }, run.name)),
-      ...(run.problem ? [run.problem, "", "", "", ""] : [
-        html("span", { class: `state ${run.state.replace(" ", "-")}` }, stateOf(run)), shortened(run.network ?? ""), run.epochs_done ? grouped(run.epochs_done) : "",
-        run.loss === null ? "" : short(run.loss), run.validation_accuracy === null ? "" : short(run.validation_accuracy, true)]),
-    ]);
+    const rows = [
+      ...waiting.map(({ name, says }) => [name, html("span", { class: "state running" }, "starting"), this.#button({ name, state: "starting", is_stoppable: true, is_resumable: false }), html("span", { class: "soft" }, shortened(says)), "", "", ""]),
+      ...runs.map((run) => [
+        html("span", { class: "run" }, this.#box(run), html("label", { for: `run-${run.name}` }, run.name)),
+        ...(run.problem ? [run.problem, "", "", "", "", ""] : [
+          html("span", { class: `state ${run.state.replace(" ", "-")}` }, stateOf(run)), this.#button(run), shortened(run.network ?? ""), run.epochs_done ? grouped(run.epochs_done) : "",
+          run.loss === null ? "" : short(run.loss), run.validation_accuracy === null ? "" : short(run.validation_accuracy, true)]),
+      ]),
+    ];
     const focused = document.activeElement?.id;
-    const all = table("Choose the runs whose curves are shown", ["run", "state", "network", "epochs", "loss", "validation accuracy"], rows);
+    const all = table("Choose the runs whose curves are shown", ["run", "state", "action", "network", "epochs", "loss", "validation accuracy"], rows);
     this.#list.replaceChildren(all, ...(is_complete ? [] : [html("p", { class: "soft" }, "There are more folders than are looked into, so the list is not complete.")]));
-    if (focused?.startsWith("run-")) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (focused?.startsWith("run-") || focused?.startsWith("button-")) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
   #box(/** @type {Run} */ run) {
@@ -148,6 +251,7 @@ class RunsView extends HTMLElement {
   #connect() {
     this.#leave();
     this.#remember();
+    this.#compareTwo();
     for (const name of this.#curves.keys()) if (!this.#chosen.includes(name)) this.#curves.delete(name);
     this.#draw();
     if (this.#chosen.length === 0) return this.#say("", "");
@@ -167,13 +271,26 @@ class RunsView extends HTMLElement {
     });
   }
 
+  /** Compares two chosen runs, again whenever one of them has gone on. */
+  #compareTwo() {
+    const two = this.#chosen.length === 2 ? this.#runs.filter(({ name, problem }) => this.#chosen.includes(name) && !problem) : [];
+    const now = two.length === 2 ? [...this.#chosen, ...two.map(({ state, epochs_done }) => `${state} ${epochs_done}`)].join("\n") : "";
+    if (now === this.#compared) return;
+    this.#compared = now;
+    if (now === "") this.#comparison.replaceChildren();
+    else void this.#compare([...this.#chosen]);
+  }
+
   /** Several messages at once are drawn once. */
   #drawSoon() {
     if (this.#drawsSoon) return;
     this.#drawsSoon = true;
     requestAnimationFrame(() => {
       this.#drawsSoon = false;
+      const focused = document.activeElement?.id ?? "";
       this.#draw();
+      // What is drawn again keeps the focus.
+      if (/^(norms|values)-/.test(focused)) document.getElementById(focused)?.focus({ preventScroll: true });
     });
   }
 
@@ -218,12 +335,19 @@ class RunsView extends HTMLElement {
       figure("Accuracy", accuracy, { isShare: true }),
       figure("Learning rate", rate, { fromZero: true }),
       figure("Images per second", speed, { fromZero: true }),
+      ...shown.flatMap(({ name, curves }) => gradientChart(name, isOne, curves.gradients, this.#opened) ?? []),
       html("p", { class: "legend soft" },
         sample("line", "validation"), sample("dashed", "training, by epoch"), sample("faint", "training, means over some steps")),
     );
     this.#values.append(...shown.map(({ name, curves }) => values(name, curves)));
   }
 }
+
+/**
+ * @param {string} name
+ * @param {string} problem
+ */
+const failure = (name, problem) => html("pre", { class: "problem" }, `${name}: ${problem}`);
 
 /** @param {Run} run */
 function stateOf({ state, epochs_done, epochs }) {
@@ -254,7 +378,7 @@ function values(name, { epochs, state }) {
     String(epoch.at), short(epoch.loss), share(epoch.accuracy), epoch.validation_loss === null ? "" : short(epoch.validation_loss), share(epoch.validation_accuracy),
     short(epoch.learning_rate), epoch.images_per_second === null ? "" : grouped(Math.round(epoch.images_per_second)), `${epoch.seconds.toFixed(1)} s`]);
   const all = table(`${name} (${state}), epoch by epoch`, ["epoch", "loss", "accuracy", "validation loss", "validation accuracy", "learning rate", "images/s", "time"], rows);
-  return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Values of ${name}` }, all);
+  return html("div", { class: "scroll", id: `values-${name}`, tabindex: 0, role: "region", "aria-label": `Values of ${name}` }, all);
 }
 
 customElements.define("runs-view", RunsView);

@@ -9,6 +9,7 @@ import { PictureSources } from "./sources.js";
 import { LayerStrip } from "./strip.js";
 import { backwards, forwards } from "./value.js";
 import { WhyPicture } from "./why.js";
+import { WordsView } from "./words.js";
 
 /** @typedef {import("./strip.js").Layer} Layer */
 /** @typedef {import("./maps.js").Scale} Scale */
@@ -16,7 +17,7 @@ import { WhyPicture } from "./why.js";
 /**
  * @typedef {{
  *   model: { name: string, kind: string, network: string, input: string, classes: string[], is_dark: boolean | null, data: string | null },
- *   picture: { image: string, name: string, truth: string | null, remarks: string[] },
+ *   picture: { image: string, name: string, sound: string | null, truth: string | null, remarks: string[] },
  *   prediction: { classes: { index: number, class: string, probability: number, logit: number }[], is_sure: boolean },
  *   score: { class: string, against: string | null, value: number },
  *   layers: Layer[], overview: { image: string, cell: number, rows: number },
@@ -36,7 +37,7 @@ class SeeView extends HTMLElement {
   #isBuilt = false;
   /** @type {Model[]} */
   #models = [];
-  #state = { model: "", picture: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "" };
+  #state = { model: "", picture: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "", text: "" };
   /** @type {Seen | null} */
   #seen = null;
   /** @type {OneMap | null} */
@@ -50,6 +51,7 @@ class SeeView extends HTMLElement {
   #of = html("fieldset", { class: "switch" }, html("legend", {}, "Shown"));
   #class = html("select", { id: "see-class", onchange: () => this.#explain() });
   #against = html("select", { id: "see-against", onchange: () => this.#explain() });
+  #question = html("div", { class: "fields question" });
   #sources = new PictureSources();
   #why = new WhyPicture();
   #classes = html("div", { class: "classes" });
@@ -60,6 +62,8 @@ class SeeView extends HTMLElement {
   #detail = html("section", { class: "card one-map", "aria-label": "One map" });
   #value = html("section", { class: "card one-value", "aria-label": "One value", "aria-live": "polite" });
   #kernel = new HandKernel();
+  #words = new WordsView();
+  #ofPictures = html("div", {});
   #shown = html("div", { class: "shown", hidden: true });
   #bigMap = html("div", {});
   #play = html("button", { type: "button", class: "plain", onclick: () => this.#togglePlay() }, "Play");
@@ -86,7 +90,11 @@ class SeeView extends HTMLElement {
     this.append(
       html("h1", {}, "See"),
       html("section", { class: "card controls", "aria-label": "Which model" },
-        html("div", { class: "fields" }, field(this.#model, "Model", "grows"), field(this.#class, "Explained class"), field(this.#against, "rather than"), this.#of)),
+        html("div", { class: "fields" }, field(this.#model, "Model", "grows"), this.#question)),
+      this.#words, this.#ofPictures,
+    );
+    this.#question.append(field(this.#class, "Explained class"), field(this.#against, "rather than"), this.#of);
+    this.#ofPictures.append(
       html("div", { class: "looking" },
         html("section", { class: "card", "aria-label": "Choose a picture" }, this.#sources),
         html("section", { class: "card", "aria-label": "The picture" }, this.#why),
@@ -99,6 +107,11 @@ class SeeView extends HTMLElement {
       html("div", { class: "map-and-value" }, this.#gallery, this.#detail, this.#value),
       html("details", { class: "card own-kernel" }, html("summary", {}, "A kernel of your own"), html("p", { class: "soft" }, "Type weights. The kernel runs over the picture as the network reads it, with values from 0 to 1."), this.#kernel),
     );
+    this.#words.hidden = true;
+    this.#words.addEventListener("changed", () => {
+      Object.assign(this.#state, this.#words.state);
+      this.#remember();
+    });
     this.#sources.addEventListener("chosen", (event) => this.#choosePicture(/** @type {CustomEvent} */ (event).detail));
     this.#strip.addEventListener("chosen", (event) => {
       const { layer, channel } = /** @type {CustomEvent} */ (event).detail;
@@ -134,7 +147,7 @@ class SeeView extends HTMLElement {
       model: values.get("model") ?? usual,
       picture: text("picture"), of: values.get("of") === "gradients" ? "gradients" : "values", class: text("class"), against: text("against"),
       layer: whole(values, "layer", { ...limits, usual: 1 }), channel: whole(values, "map", limits), row: whole(values, "row", limits), column: whole(values, "column", limits),
-      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: text("softmax"),
+      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: text("softmax"), text: text("text"),
     };
     this.#model.value = this.#state.model;
     /** @type {HTMLInputElement} */ (this.#of.querySelector(`[value=${this.#state.of}]`)).checked = true;
@@ -144,6 +157,13 @@ class SeeView extends HTMLElement {
   /** Shows the samples of the model, and looks at the picture. */
   async #open() {
     await this.#sources.show(this.#state.model, this.#state.picture || null);
+    const isText = this.#sources.kind === "text";
+    this.#words.hidden = !isText;
+    this.#ofPictures.hidden = this.#question.hidden = isText;
+    if (isText) {
+      this.#state.picture = "";
+      return this.#words.show(this.#state.model, this.#state.text, this.#state.class);
+    }
     if (this.#state.picture === "") this.#state.picture = this.#sources.first ?? "";
     await this.#sources.show(this.#state.model, this.#state.picture || null);
     if (this.#state.picture === "") {
@@ -164,12 +184,13 @@ class SeeView extends HTMLElement {
   }
 
   #remember() {
-    const { model, picture, of, class: named, against, layer, channel, row, column, why, all, softmax } = this.#state;
+    const { model, picture, of, class: named, against, layer, channel, row, column, why, all, softmax, text } = this.#state;
+    if (this.#sources.kind === "text") return replace("see", { model, text, class: named });
     replace("see", { model, picture, of, class: named, against, layer, map: channel, row, column, why, all: all ? 1 : "", softmax });
   }
 
   #chooseModel() {
-    Object.assign(this.#state, { model: this.#model.value, class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "" });
+    Object.assign(this.#state, { model: this.#model.value, class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "", text: "" });
     if (this.#state.picture.startsWith("sample:")) this.#state.picture = "";
     this.#stop();
     void this.#open();
@@ -210,7 +231,7 @@ class SeeView extends HTMLElement {
     this.#class.value = this.#state.class;
     this.#against.replaceChildren(option("", "nothing else"), ...seen.model.classes.filter((one) => one !== seen.score.class).map((one) => option(one, one)));
     this.#against.value = this.#state.against;
-    this.#why.show(seen.picture.image, seen.picture.name, this.#asked(), this.#state.why);
+    this.#why.show(seen.picture, this.#asked(), this.#state.why);
     this.#predicted(seen);
     this.#strip.show(seen.layers, { image, cell: seen.overview.cell, rows: seen.overview.rows });
     this.#kernel.show({ model: this.#state.model, picture: this.#state.picture });

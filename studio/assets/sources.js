@@ -1,8 +1,10 @@
 // Where a picture comes from: drawn here, chosen or dropped as a file, or a held-out sample of the model.
 import { post, send } from "./api.js";
 import { html } from "./element.js";
+import { microphone } from "./microphone.js";
 
 /** @typedef {{ picture: string, class: string, name: string, image: string | null }} Sample */
+/** @typedef {"picture" | "recording" | "clip" | "text"} Kind What a model reads. */
 
 /** Size of the drawing pad, in pixels. */
 const SIDE = 224;
@@ -11,11 +13,15 @@ const COUNT = 16;
 
 class PictureSources extends HTMLElement {
   #model = "";
+  /** @type {string | null} The model whose samples are shown. */
+  #listed = null;
   #from = 0;
   #count = 0;
   #isDark = true;
   #isDrawing = false;
   #isEmpty = true;
+  /** @type {Kind} */
+  #kind = "picture";
   #sends = 0;
   /** @type {Sample[]} */
   #shown = [];
@@ -28,16 +34,23 @@ class PictureSources extends HTMLElement {
   #says = html("p", { class: "says", role: "status" });
   #problem = html("div", { "aria-live": "polite" });
   #pager = html("div", { class: "pager" });
+  #drawing = html("div", { class: "draw" });
+  #speaking = html("div", { class: "speak" });
+  #label = html("label", { for: "see-file", class: "drop" });
 
   connectedCallback() {
     if (this.childElementCount > 0) return;
+    this.#drawing.append(
+      html("h3", {}, "Draw"), this.#pad,
+      html("div", { class: "buttons" }, html("button", { type: "button", onclick: () => this.clear() }, "Clear")));
+    this.#speaking.append(
+      html("h3", {}, "Speak"), html("p", { class: "soft" }, "The recording stays on this machine."),
+      microphone((recording) => void this.#chosen(recording), (problem) => this.#refuse(problem)));
     this.append(
-      html("div", { class: "draw" },
-        html("h3", {}, "Draw"), this.#pad,
-        html("div", { class: "buttons" }, html("button", { type: "button", onclick: () => this.clear() }, "Clear"))),
+      this.#drawing, this.#speaking,
       html("div", { class: "choose" },
         html("h3", {}, "Or choose a file"),
-        html("label", { for: this.#file.id, class: "drop" }, "Drop a picture here, paste one, or choose a file"), this.#file,
+        this.#label, this.#file,
         html("h3", {}, "Or a sample that was held out in training"),
         this.#samples, this.#pager, this.#says, this.#problem),
     );
@@ -66,10 +79,11 @@ class PictureSources extends HTMLElement {
    */
   async show(model, picture) {
     this.#current = picture;
-    if (model !== this.#model) {
-      this.#model = model;
+    if (model !== this.#listed) {
+      [this.#model, this.#listed] = [model, model];
       const index = Number(/^sample:(\d+)$/.exec(picture ?? "")?.[1] ?? 0);
       await this.#page(Math.floor(index / COUNT) * COUNT);
+      this.#offer();
     }
     this.#markSample();
   }
@@ -93,10 +107,22 @@ class PictureSources extends HTMLElement {
     this.#isEmpty = true;
   }
 
+  /** What the model reads. */
+  get kind() {
+    return this.#kind;
+  }
+
+  #offer() {
+    this.#drawing.hidden = this.#kind !== "picture";
+    this.#speaking.hidden = this.#kind !== "recording";
+    this.#label.textContent = `Drop a ${this.#kind} here, paste one, or choose a file`;
+    this.#file.accept = this.#kind === "recording" ? "audio/*" : this.#kind === "clip" ? "image/gif" : "image/*";
+  }
+
   async #page(/** @type {number} */ from) {
     try {
-      const { samples, count, which } = await post("samples", { model: this.#model, from, count: COUNT });
-      [this.#from, this.#count, this.#shown] = [from, count, samples];
+      const { samples, count, which, kind } = await post("samples", { model: this.#model, from, count: COUNT });
+      [this.#from, this.#count, this.#shown, this.#kind] = [from, count, samples, kind];
       this.#says.textContent = count === 0 ? "The data of this model is not known." : `${from + 1} to ${from + samples.length} of ${count.toLocaleString("en-US")} (${which})`;
     } catch (error) {
       [this.#count, this.#shown] = [0, []];
@@ -169,8 +195,12 @@ class PictureSources extends HTMLElement {
       const { picture } = await send("pictures", blob);
       if (own === this.#sends) this.#choose(picture);
     } catch (error) {
-      this.#problem.replaceChildren(html("p", { class: "problem" }, error instanceof Error ? error.message : String(error)));
+      this.#refuse(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #refuse(/** @type {string} */ problem) {
+    this.#problem.replaceChildren(html("p", { class: "problem" }, problem));
   }
 }
 

@@ -16,6 +16,7 @@ class WhyPicture extends HTMLElement {
 
   #method = html("select", { id: "see-why", onchange: () => this.#changed() }, ...Object.entries(METHODS).map(([value, text]) => html("option", { value }, text)));
   #image = html("img", { class: "looked-at", alt: "" });
+  #sound = html("audio", { controls: true, hidden: true, "aria-label": "The recording" });
   #check = html("button", { type: "button", class: "plain", onclick: () => this.#verify() }, "Can it be trusted?");
   #checks = html("div", { class: "checks", "aria-live": "polite" });
   #says = html("p", { class: "soft" });
@@ -28,7 +29,7 @@ class WhyPicture extends HTMLElement {
 
   connectedCallback() {
     if (this.childElementCount > 0) return;
-    this.append(this.#image, this.#says, html("div", { class: "field" }, html("label", { for: this.#method.id }, "Over the picture"), this.#method), this.#check, this.#checks);
+    this.append(this.#image, this.#sound, this.#says, html("div", { class: "field" }, html("label", { for: this.#method.id }, "Over the picture"), this.#method), this.#check, this.#checks);
   }
 
   get method() {
@@ -36,12 +37,14 @@ class WhyPicture extends HTMLElement {
   }
 
   /**
-   * @param {string} image The picture alone.
-   * @param {string} name What it is.
+   * @param {{ image: string, name: string, sound: string | null }} picture The picture alone, what it is, and the recording that it shows.
    * @param {Asked} asked
    * @param {string} method
    */
-  show(image, name, asked, method) {
+  show({ image, name, sound }, asked, method) {
+    this.#sound.hidden = sound === null;
+    if (sound === null) this.#sound.removeAttribute("src");
+    else if (this.#sound.src !== sound) this.#sound.src = sound;
     [this.#plain, this.#asked] = [image, asked];
     this.#method.value = method in METHODS ? method : "none";
     this.#image.alt = `The picture as the network reads it: ${name}`;

@@ -1,5 +1,6 @@
 //! What the page asks for, as JSON: a file for each subject.
 mod data;
+mod lab;
 mod mistakes;
 mod models;
 mod network;
@@ -7,6 +8,7 @@ mod pictures;
 mod runs;
 mod see;
 mod sizes;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,12 +43,13 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/see/why", post(see::why))
         .route("/see/kernel", post(see::kernel))
         .route("/kernels", get(see::kernels))
+        .route("/words", post(words::words))
         .route("/start", get(start))
         .route("/networks", get(network::names))
         .route("/network", post(network::summary))
         .route("/sizes", get(sizes::places))
-        .route("/runs", get(runs::list))
-        .route("/runs/curves", get(runs::curves))
+        .merge(runs::routes(shared.opening.clone()))
+        .merge(lab::routes(shared.folder.join("lab")))
         .route("/mistakes", get(mistakes::summary))
         .route("/mistakes/choices", get(mistakes::choices))
         .route("/mistakes/samples", get(mistakes::samples))

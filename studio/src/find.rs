@@ -61,8 +61,26 @@ fn look_into(folder: &Path, name: &str, depth: usize, left: &mut usize, found: &
     }
 }
 
-fn is_run(folder: &Path) -> bool {
+/// Whether the folder itself holds a run.
+pub(crate) fn is_run(folder: &Path) -> bool {
     folder.join(Record::EVENTS).exists() || RunFolder::model_in(folder).is_some()
+}
+
+/// The folders in `root` that hold neither a run nor folders with runs, in the order of their names. Hidden ones and links are left out.
+pub(crate) fn folders(root: &Path) -> Vec<String> {
+    let runs = runs(root).runs;
+    let has_run = |name: &str| {
+        let mut tops = runs.iter().filter_map(|run| run.name.split('/').next());
+        tops.any(|top| top == name)
+    };
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.') && !has_run(name))
+        .collect();
+    names.sort();
+    names
 }
 
 /// The folder of the run with this name; `None` if there is none, or if it is not below `root`, also by a link.
@@ -96,6 +114,15 @@ mod tests {
         let names: Vec<&str> = found.runs.iter().map(|run| run.name.as_str()).collect();
         assert_eq!(names, ["c", "runs/a/seed-1", "runs/b"]);
         assert!(found.is_complete);
+    }
+
+    #[test]
+    fn folders_without_runs_are_offered_as_data() {
+        let root = folder_with_runs();
+        for name in ["photos/cats", "sounds"] {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+        }
+        assert_eq!(folders(root.path()), ["photos", "sounds"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod places;
 mod preview;
 mod server;
 
-pub use server::{OpenedModel, OpenedNetwork, Opening, Studio};
+pub use server::{OpenedModel, OpenedNetwork, Opening, Program, Studio};
 
 /// Whether there are runs below a folder.
 pub fn has_runs(folder: &std::path::Path) -> bool {

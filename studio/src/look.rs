@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     /// The class that the data gives it, and its name there.
     pub(crate) truth: Option<usize>,
     pub(crate) name: String,
+    /// The file of a recording.
+    pub(crate) sound: Option<Vec<u8>>,
     /// The score of the gradients in memory.
     traced: Option<Score>,
 }
@@ -123,6 +125,13 @@ fn of_sample(loaded: &Loaded, eyes: &mut Eyes, index: &str, picture: &str) -> Re
         remarks: Vec::new(),
         truth: Some(dataset.labels()[index]),
         name: dataset.name_of(index),
+        sound: (loaded.kind() == Kind::Sounds)
+            .then(|| {
+                dataset
+                    .path(index)
+                    .and_then(|path| std::fs::read(path).ok())
+            })
+            .flatten(),
         traced: None,
     })
 }
@@ -161,7 +170,8 @@ fn of_bytes(
         is_sure: prediction.is_sure,
         remarks: remarks.map(|(_, remark)| remark).collect(),
         truth: None,
-        name: "your picture".to_owned(),
+        name: format!("your {}", loaded.kind().one()),
+        sound: (loaded.kind() == Kind::Sounds).then_some(bytes),
         traced: None,
     })
 }

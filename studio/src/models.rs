@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use hubel::data::{Evaluation, Kind, Options, evaluation};
+use hubel::run_toml::RunToml;
 use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
 
 use crate::Opening;
@@ -104,21 +105,14 @@ impl Models {
 
     /// The data that a run was trained on. Its settings have the path as it was given, from the folder in which the training began.
     pub(crate) fn data_of(&self, run: &Path) -> Option<PathBuf> {
-        let settings = std::fs::read_to_string(run.join(RunFolder::SETTINGS)).ok()?;
-        let settings: toml::Table = settings.parse().ok()?;
-        let given = PathBuf::from(settings.get("data")?.as_str()?);
-        let here = [Path::new("."), &self.opening.runs];
-        let above = self.opening.runs.ancestors().skip(1).take(2);
-        let places = here
-            .into_iter()
-            .chain(above)
-            .map(|place| place.join(&given));
-        Some(
-            places
-                .into_iter()
-                .find(|path| path.exists())
-                .unwrap_or(given),
-        )
+        let settings = RunToml::read(run).ok()?;
+        let given = PathBuf::from(settings.setting("data")?);
+        if given.exists() {
+            return Some(given);
+        }
+        let folders = self.opening.runs.ancestors().take(3);
+        let mut places = folders.map(|folder| folder.join(&given));
+        Some(places.find(|path| path.exists()).unwrap_or(given))
     }
 }
 

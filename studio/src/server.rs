@@ -32,6 +32,17 @@ pub struct Opening {
     pub runs: PathBuf,
     /// The name of the run to show first: its path below `runs`.
     pub run: Option<String>,
+    /// The program that trains. Without it, the page starts no runs.
+    pub program: Option<Program>,
+}
+
+/// The program that trains.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// The names of its presets.
+    pub presets: Vec<&'static str>,
 }
 
 /// A network that the studio was opened with.
@@ -62,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) opening: Arc<Opening>,
     pub(crate) models: Arc<Models>,
     pub(crate) pictures: Arc<Pictures>,
+    /// Keeps what outlasts the server.
+    pub(crate) folder: PathBuf,
     pub(crate) work: Arc<DataWork>,
 }
 
@@ -142,6 +155,7 @@ impl Studio {
         let shared = Shared {
             models: Arc::new(Models::new(opening.clone())),
             pictures: Arc::new(Pictures::new(self.folder.join("pictures"))),
+            folder: self.folder,
             work: Arc::new(DataWork::new(&self.started_in, &opening)),
             opening,
         };

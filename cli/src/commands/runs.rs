@@ -7,17 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
+use hubel::run_toml::RunToml;
 use hubel::{Error, Overview, Position, Record, RunFolder, RunState, one_line, shown};
 use serde_json::{Value, json};
 
 use super::{Outcome, quoted, seed_runs};
 use crate::args::{Order, Runs};
 use crate::console;
-use crate::run_toml::RunToml;
 use crate::wording::of_command_line;
-
-/// The file with what came out of a run: the object that `hubel train --json` prints.
-pub(crate) const RESULT: &str = "result.json";
 
 /// Settings that do not change what is trained, that have a column of their own, or that follow from others.
 const APART: [&str; 5] = ["data", "model", "checkpoint", "cache", "pace"];
@@ -133,7 +130,7 @@ impl Found {
 
 /// What came out of the run in this folder when it last ended; `null` if it has not ended, or the file is damaged.
 pub(crate) fn result(folder: &Path) -> Value {
-    let result = fs::read(folder.join(RESULT)).ok();
+    let result = fs::read(folder.join(RunFolder::RESULT)).ok();
     let result = result.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     result.unwrap_or(Value::Null)
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use hubel::data::Source;
 use hubel::{Error, RunFolder};
-use hubel_studio::{OpenedModel, OpenedNetwork, Opening};
+use hubel_studio::{OpenedModel, OpenedNetwork, Opening, Program};
 
 use super::{Outcome, named, runs};
 use crate::args::Studio;
 use crate::console::{self, Console};
 use crate::interruption::Interruption;
+use crate::presets;
 
 /// Runs the command, until a signal ends it.
 pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
@@ -23,6 +24,11 @@ pub(crate) fn run(arguments: &Studio, console: &Console) -> Outcome {
         },
     };
     let opening = Opening {
+        // Without its own file, the page only shows.
+        program: std::env::current_exe().ok().map(|path| Program {
+            path,
+            presets: presets::NAMES.to_vec(),
+        }),
         data: arguments.data.clone().or(opening.data),
         ..opening
     };

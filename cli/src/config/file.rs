@@ -7,10 +7,10 @@ use std::path::Path;
 use clap::builder::Str;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use hubel::run_toml::FACTS;
 use toml::de::{DeTable, DeValue};
 
 use super::{DATA, is_data};
-use crate::run_toml::FACTS;
 
 /// Flags that can be given as an array, and what joins the values on the command line.
 const LISTS: [(&str, &str); 6] = [

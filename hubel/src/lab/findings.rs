@@ -4,6 +4,7 @@ use serde::ser::{SerializeStruct, Serializer};
 
 use super::{Chart, Claim, Sample, Verdict};
 use crate::Drawing;
+use crate::one_line::thousands;
 
 /// The findings of an experiment.
 #[derive(Clone, Debug, Serialize)]
@@ -112,6 +113,12 @@ impl Table {
         assert_eq!(row.len(), self.columns.len(), "cells of {}", self.title);
         self.rows.push(row);
     }
+
+    /// Whether a column has no numbers.
+    pub fn is_of_words(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().map(|row| &row[column]);
+        cells.all(|cell| matches!(cell, Cell::Text(_)))
+    }
 }
 
 impl Column {
@@ -126,6 +133,14 @@ impl Column {
             name: name.to_owned(),
             unit,
             decimals,
+        }
+    }
+
+    /// Its name with its unit: `accuracy (%)`.
+    pub fn heading(&self) -> String {
+        match self.unit {
+            "" => self.name.clone(),
+            unit => format!("{} ({unit})", self.name),
         }
     }
 }
@@ -144,6 +159,29 @@ impl Cell {
     /// One value per seed.
     pub fn spread(sample: &Sample) -> Self {
         Self::Spread(sample.clone())
+    }
+
+    /// The cell as text, in this column: `94.12 ± 0.35`, mean and standard deviation over the seeds.
+    pub fn shown(&self, column: &Column) -> String {
+        let decimals = column.decimals;
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Nothing => "–".into(),
+            Self::Number(number) => of_number(*number, decimals),
+            Self::Spread(sample) if sample.values.len() < 2 => of_number(sample.mean(), decimals),
+            Self::Spread(sample) => format!(
+                "{} ± {:.decimals$}",
+                of_number(sample.mean(), decimals),
+                sample.deviation()
+            ),
+        }
+    }
+}
+
+fn of_number(number: f64, decimals: usize) -> String {
+    match decimals {
+        0 if number >= 0.0 => thousands(number.round() as usize),
+        _ => format!("{number:.decimals$}"),
     }
 }
 

@@ -14,6 +14,7 @@ use super::average::Average;
 use super::best::Best;
 use super::class_weights;
 use super::frozen::{self, Ahead};
+use super::gradients::Gradients;
 use super::length::Length;
 use super::loss::{Expected, OwnLoss};
 use super::pace::Pace;
@@ -49,6 +50,8 @@ pub(super) struct OnePhase {
     optimizer: OptimizerState,
     /// The gradients of the earlier batches of a step.
     accumulation: Accumulation,
+    /// The norm of the gradient of each layer.
+    gradients: Gradients,
     /// The trained weights, if the model has their average.
     average: Option<Average>,
     /// Plans for a full batch and, if needed, for the smaller last batch of an epoch.
@@ -199,6 +202,7 @@ impl OnePhase {
             class_weights: class_weights::of(&settings, &feed),
             own_loss: None,
             accumulation,
+            gradients: Gradients::new(&graph, &model.parameters, &part),
             validation,
             part,
             ahead,
@@ -273,7 +277,8 @@ impl OnePhase {
             self.length.plan(self.position.steps_done());
             self.position = self.length.of(self.position);
             self.awaits_validation = self.position.is_end_of_epoch() || self.is_last_step();
-            stopped |= listen(&self.progress.step(&self.position)).is_break();
+            let event = (self.progress).step(&self.position, self.gradients.layers());
+            stopped |= listen(&event).is_break();
         }
         if self.awaits_validation && !stopped {
             stopped |= self.end_epoch(listen)?.is_break();
@@ -402,6 +407,11 @@ impl OnePhase {
                 return Ok(());
             }
             self.accumulation.finish(&self.cpu, workspace);
+        }
+        result.has_layer_gradients = Gradients::are_due(step);
+        if result.has_layer_gradients {
+            self.gradients
+                .measure(&self.cpu, workspace.parameter_gradient());
         }
         let update = (self.optimizer).begin(rate, settings.weight_decay, settings.clip);
         let norm = plan.update(&self.cpu, parameters, workspace, update);

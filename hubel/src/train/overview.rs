@@ -173,7 +173,16 @@ mod tests {
             Overview::of(&at("finished")).unwrap().state,
             RunState::Running(None)
         );
+        #[cfg(unix)]
+        assert_eq!(
+            RunFolder::process(&at("finished")),
+            Some(std::process::id())
+        );
         drop(finished);
+        assert!(!at("finished").join(RunFolder::PROCESS).exists());
+        // A killed process leaves its file behind.
+        fs::write(at("finished").join(RunFolder::PROCESS), "1\n").unwrap();
+        assert_eq!(RunFolder::process(&at("finished")), None);
         let run = Overview::of(&at("finished")).unwrap();
         assert_eq!((run.state, run.rows.len()), (RunState::Finished, EPOCHS));
         assert!(run.began.is_some() && run.seconds() > 0.0 && run.choice.is_some());

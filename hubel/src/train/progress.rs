@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::BadFile;
 use crate::run::BatchLoss;
-use crate::train::Position;
+use crate::train::{LayerGradient, Position};
 use crate::{Model, Report};
 
 /// An event of training.
@@ -35,6 +35,9 @@ pub enum Event<'a> {
         learning_rate: f32,
         /// The norm of the gradient before clipping, if [`TrainSettings::clip`](crate::TrainSettings::clip) is set.
         gradient_norm: Option<f32>,
+        /// The gradient of each trained layer, in the order of the network. Empty in steps in which it was not measured: it is in the first 50 steps of a phase, and
+        /// then in each tenth.
+        layer_gradients: &'a [LayerGradient],
         /// Mean speed since the start.
         images_per_second: f64,
         /// Expected time until the end of training.
@@ -131,6 +134,8 @@ pub(super) struct StepResult {
     pub(super) learning_rate: f32,
     /// The length of the gradient, if it was measured.
     pub(super) gradient_norm: Option<f32>,
+    /// Whether the gradients of the layers were measured.
+    pub(super) has_layer_gradients: bool,
     pub(super) is_clipped: bool,
 }
 
@@ -225,8 +230,12 @@ impl Progress {
         self.epoch.seconds + self.epoch_start.elapsed().as_secs_f64()
     }
 
-    /// The event of the step before `position`.
-    pub(super) fn step(&self, position: &Position) -> Event<'static> {
+    /// The event of the step before `position`. `gradients` are those that were measured last.
+    pub(super) fn step<'a>(
+        &self,
+        position: &Position,
+        gradients: &'a [LayerGradient],
+    ) -> Event<'a> {
         let seconds = self.start.elapsed().as_secs_f64();
         // The counts may come from a file.
         let of_epoch = self.images.saturating_sub(self.epoch.count);
@@ -242,6 +251,10 @@ impl Progress {
             batch_loss: (self.last.loss / self.last.images as f64) as f32,
             learning_rate: self.last.learning_rate,
             gradient_norm: self.last.gradient_norm,
+            layer_gradients: match self.last.has_layer_gradients {
+                true => gradients,
+                false => &[],
+            },
             images_per_second: self.images_done as f64 / seconds,
             seconds_left: seconds * left as f64 / self.images_done as f64,
         }

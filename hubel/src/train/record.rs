@@ -1,5 +1,6 @@
 //! The record of a run: three files in its folder that grow while it trains.
 mod board;
+mod by_layer;
 mod events;
 mod growing;
 mod lines;
@@ -12,6 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use self::by_layer::{GradientCurves, GradientLayer, GradientMean, NormRange};
 pub(crate) use self::events::began_and_kept;
 pub use self::events::{Events, Notable, StepMean, read_events};
 use self::growing::Growing;

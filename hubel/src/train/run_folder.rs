@@ -21,6 +21,7 @@ use crate::{Error, Model, Result, shown};
 /// | `previous.safetensors` | the checkpoint before, for when the last is damaged |
 /// | `events.jsonl`, `metrics.csv`, `events.out.tfevents.…` | the [`Record`] |
 /// | `data.csv` | the samples of the run, see [`Manifest`] |
+/// | `train.pid` | the id of the process that trains, as long as it does |
 ///
 /// ```no_run
 /// # use hubel::{Cpu, Network, Result, RunFolder, Splits, TrainSettings, Trainer};
@@ -52,6 +53,8 @@ pub struct RunFolder {
     is_last_damaged: bool,
     /// Why the last checkpoint was not saved.
     not_saved: Option<Error>,
+    /// Whether it has the file of this process.
+    has_process: bool,
     /// The locked folder; `None` if folders have no locks.
     _held: Option<File>,
 }
@@ -65,10 +68,14 @@ impl RunFolder {
     pub const PREVIOUS: &str = "previous.safetensors";
     /// The file of the settings; the program that trains writes it.
     pub const SETTINGS: &str = "run.toml";
+    /// The file with what came out: the object that `hubel train --json` prints. The program that trains writes it.
+    pub const RESULT: &str = "result.json";
     /// The file of the last weights before training diverged.
     pub const BEFORE_DIVERGING: &str = "before-diverging.safetensors";
     /// The file that lists the samples.
     pub const DATA: &str = "data.csv";
+    /// The file with the id of the process that trains.
+    pub const PROCESS: &str = "train.pid";
     /// The default time between checkpoints.
     pub const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -120,6 +127,7 @@ impl RunFolder {
             begun: Instant::now(),
             is_last_damaged: false,
             not_saved: None,
+            has_process: false,
             _held: held,
         }
     }
@@ -173,6 +181,7 @@ impl RunFolder {
             },
         };
         folder.is_last_damaged = problem.is_some();
+        folder.write_process()?;
         Ok((folder, Resumed { state, problem }))
     }
 
@@ -226,6 +235,22 @@ impl RunFolder {
         true
     }
 
+    /// The id of the process that trains into the folder at `path`. `None` if there is none, or if it is of an earlier version of the library. A signal such as SIGTERM
+    /// asks `hubel train` to save a checkpoint and to end.
+    pub fn process(path: &Path) -> Option<u32> {
+        // A killed process leaves the file behind, but not its lock.
+        let id = fs::read_to_string(path.join(Self::PROCESS)).ok()?;
+        let id = id.trim().parse().ok()?;
+        Self::is_held(path).then_some(id)
+    }
+
+    /// Writes the file with the id of this process.
+    fn write_process(&mut self) -> Result<()> {
+        let id = format!("{}\n", std::process::id());
+        self.has_process = true;
+        atomic::replace_file(&self.path.join(Self::PROCESS), id.as_bytes())
+    }
+
     /// How far the run in the folder at `path` has come, if it has not ended.
     pub fn unfinished(path: &Path) -> Option<Position> {
         let files = [Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
@@ -243,6 +268,7 @@ impl RunFolder {
             io::copy(&mut io::repeat(0).take(bytes as u64), file).map(drop)
         })?;
         Manifest::of(data).save(&self.path.join(Self::DATA))?;
+        self.write_process()?;
         self.record = Some(Record::create(&self.path)?);
         Ok(())
     }
@@ -407,6 +433,10 @@ const LENGTHS: &str = "lengths";
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
+        if self.has_process {
+            // Without the lock it means nothing.
+            let _ = fs::remove_file(self.path.join(Self::PROCESS));
+        }
         if self.is_new {
             // Removes only an empty folder; otherwise the next run would needlessly get another name.
             let _ = fs::remove_dir(&self.path);

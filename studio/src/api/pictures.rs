@@ -25,7 +25,7 @@ pub(super) async fn send(
 ) -> Result<Json<Value>, Refusal> {
     let kept = blocking(move || {
         // Whether a recording can be read is said by the model that reads it.
-        let is_sound = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WAVE");
+        let is_sound = sound_type(&bytes).is_some();
         if !is_sound {
             picture::decode(&bytes, Path::new("the picture"))?;
         }
@@ -33,6 +33,19 @@ pub(super) async fn send(
     });
     let name = kept.await??;
     Ok(Json(json!({ "picture": format!("sent:{name}") })))
+}
+
+/// The media type of a recording that browsers can play.
+pub(super) fn sound_type(bytes: &[u8]) -> Option<&'static str> {
+    match (bytes.get(..4)?, bytes.get(8..12)) {
+        (b"RIFF", Some(b"WAVE")) => Some("audio/wav"),
+        (b"fLaC", _) => Some("audio/flac"),
+        (b"OggS", _) => Some("audio/ogg"),
+        (start, _) if start.starts_with(b"ID3") || start.starts_with(&[0xff, 0xfb]) => {
+            Some("audio/mpeg")
+        }
+        _ => None,
+    }
 }
 
 /// Which samples to list.
@@ -50,8 +63,9 @@ pub(super) async fn samples(
 ) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
         let loaded = models::get(&all, &wanted.model)?;
-        if loaded.data().is_none() || loaded.kind() == Kind::Texts {
-            return Ok(json!({ "samples": [], "count": 0 }));
+        let kind = loaded.kind();
+        if loaded.data().is_none() {
+            return Ok(json!({ "kind": kind.one(), "samples": [], "count": 0 }));
         }
         let held_out = loaded.held_out()?;
         let dataset = &held_out.dataset;
@@ -60,15 +74,20 @@ pub(super) async fn samples(
             .saturating_add(wanted.count.min(MOST))
             .min(dataset.len());
         let samples = (wanted.from.min(end)..end).map(|index| {
-            let small = dataset.thumbnail(index, SIDE);
+            let small = match kind {
+                Kind::Texts => None,
+                _ => dataset.thumbnail(index, SIDE),
+            };
             json!({
                 "picture": format!("sample:{index}"),
                 "class": dataset.classes()[dataset.labels()[index]],
                 "name": dataset.name_of(index),
+                "text": dataset.text(index),
                 "image": small.map(|small| image(small.media_type, &small.bytes)),
             })
         });
         Ok::<_, Refusal>(json!({
+            "kind": kind.one(),
             "samples": samples.collect::<Vec<_>>(),
             "count": dataset.len(),
             "which": held_out.judged.to_string(),

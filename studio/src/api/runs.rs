@@ -1,41 +1,78 @@
 //! The runs below the folder: a list, and curves that grow.
+mod compare;
+mod control;
 mod curves;
-
-pub(super) use self::curves::curves;
+mod processes;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use hubel::{Overview, RunState};
 use serde_json::{Value, json};
 
+use self::processes::Processes;
 use super::{Refusal, blocking};
 use crate::{Opening, find};
 
-/// `/api/runs`: the runs, the newest first.
-pub(super) async fn list(State(opening): State<Arc<Opening>>) -> Result<Json<Value>, Refusal> {
+/// The routes below `/api/runs`.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(opening: Arc<Opening>) -> Router<S> {
+    Router::new()
+        .route("/runs", get(list))
+        .route("/runs/curves", get(curves::curves))
+        .route("/runs/compare", get(compare::differences))
+        .route("/runs/choices", get(control::choices))
+        .route("/runs/start", post(control::start))
+        .route("/runs/stop", post(control::stop))
+        .route("/runs/resume", post(control::resume))
+        .with_state(Arc::new(Processes::new(opening)))
+}
+
+/// `/api/runs`: the runs, the newest first, and the processes that have not begun a run yet.
+async fn list(State(processes): State<Arc<Processes>>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
-        let found = find::runs(&opening.runs);
+        let found = find::runs(processes.root());
         let mut runs: Vec<(f64, Value)> = Vec::new();
         for run in &found.runs {
             runs.push(match Overview::of(&run.path) {
-                Ok(overview) => (overview.began.unwrap_or(0.0), about(&run.name, &overview)),
+                Ok(overview) => (
+                    overview.began.unwrap_or(0.0),
+                    about(run, &overview, &processes),
+                ),
                 Err(error) => (
                     f64::NEG_INFINITY,
                     json!({ "name": run.name, "problem": error.to_string() }),
                 ),
             });
         }
+        let started = processes.started().into_iter();
+        let waiting = started.filter(|one| found.runs.iter().all(|run| run.name != one.name));
+        let waiting = waiting.filter_map(|one| {
+            let problem = match &one.state {
+                processes::State::Alive => None,
+                processes::State::Failed(problem) => Some(problem),
+                processes::State::Done => return None,
+            };
+            Some(json!({ "name": one.name, "problem": problem, "says": one.last_words() }))
+        });
+        let starting: Vec<Value> = waiting.collect();
         runs.sort_by(|one, other| other.0.total_cmp(&one.0));
         let runs: Vec<Value> = runs.into_iter().map(|(_, run)| run).collect();
-        json!({ "runs": runs, "is_complete": found.is_complete })
+        json!({ "runs": runs, "starting": starting, "is_complete": found.is_complete })
     });
     list.await.map(Json)
 }
 
 /// A run in the list.
-fn about(name: &str, overview: &Overview) -> Value {
+fn about(run: &find::Run, overview: &Overview, processes: &Processes) -> Value {
+    let problem = match (overview.state, processes.state(&run.name)) {
+        (RunState::Running(_), _) => None,
+        (_, Some(processes::State::Failed(problem))) => Some(problem),
+        _ => None,
+    };
+    let is_running = matches!(overview.state, RunState::Running(_));
+    let is_stoppable = is_running && processes.id(&run.name, &run.path).is_some();
     let network = overview.network.as_ref();
     let position = match overview.state {
         RunState::Running(position) | RunState::Stopped(position) => position,
@@ -43,7 +80,10 @@ fn about(name: &str, overview: &Overview) -> Value {
     };
     let row = overview.row();
     json!({
-        "name": name,
+        "name": run.name,
+        "is_stoppable": is_stoppable,
+        "is_resumable": matches!(overview.state, RunState::Stopped(Some(_))),
+        "failed": problem,
         "state": state(overview.state),
         "network": network.map(|network| match network.name() {
             Some(name) => name.to_owned(),

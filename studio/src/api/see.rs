@@ -19,7 +19,7 @@ use hubel::network::Operation;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, blocking, image, models};
+use super::{Refusal, blocking, image, models, pictures};
 use crate::look::{self, Asked};
 use crate::models::{Eyes, Loaded, Models};
 use crate::pictures::Pictures;
@@ -31,6 +31,9 @@ const MOST: usize = 10;
 const CELL: usize = 32;
 /// Most classes in the list of probabilities.
 const CLASSES: usize = 20;
+
+/// Most bytes of a recording in an answer.
+const LONGEST_SOUND: usize = 4 * 1024 * 1024;
 
 /// What the requests of this view need.
 pub(super) struct Eye {
@@ -106,6 +109,12 @@ pub(super) async fn see(
     answer.await?.map(Json)
 }
 
+/// A recording that is short enough to be played from the answer.
+fn sound(bytes: &[u8]) -> Option<String> {
+    let media_type = pictures::sound_type(bytes).filter(|_| bytes.len() <= LONGEST_SOUND)?;
+    Some(image(media_type, bytes))
+}
+
 fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
     let (model, explainer) = (&loaded.model, &eyes.explainer);
     let seen = eyes.seen.as_ref().expect("a picture was looked at");
@@ -146,6 +155,7 @@ fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
             "name": seen.name,
             "truth": seen.truth.map(class),
             "remarks": seen.remarks,
+            "sound": seen.sound.as_deref().and_then(sound),
         },
         "prediction": { "classes": classes.collect::<Vec<_>>(), "is_sure": seen.is_sure },
         "score": {

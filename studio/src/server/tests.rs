@@ -1,4 +1,8 @@
 //! The server as a browser, a stranger and another page see it: over a socket.
+mod lab;
+#[cfg(unix)]
+mod processes;
+
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -44,6 +48,15 @@ impl Server {
         let opening = Opening {
             runs: folder.path().into(),
             ..Opening::default()
+        };
+        Self::of(folder, opening)
+    }
+
+    /// A server that was started in `folder`.
+    fn of(folder: tempfile::TempDir, opening: Opening) -> Self {
+        let opening = Opening {
+            runs: folder.path().into(),
+            ..opening
         };
         let studio = Studio::new(folder.path(), None, opening).unwrap();
         let (port, token) = (studio.address.port, studio.address.token.clone());

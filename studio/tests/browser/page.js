@@ -1,4 +1,5 @@
 // A page of the studio that has been given the token, and what went wrong in it.
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
@@ -39,6 +40,26 @@ export async function audit(page) {
   await session.send("Runtime.evaluate", { expression: source });
   const { result } = await session.send("Runtime.evaluate", { expression: "axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html.slice(0, 120)) })))", awaitPromise: true, returnByValue: true });
   return result.value.filter((/** @type {{ impact: string }} */ { impact }) => impact === "serious" || impact === "critical");
+}
+
+/** 320 pixels are 1280 at 400 % zoom. */
+const WIDTHS = [1280, 390, 320];
+
+/**
+ * Checks that the shown view is accessible and fits all widths, and calls `seen` at each.
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ * @param {(width: number) => Promise<void>} seen
+ */
+export async function check(page, name, seen) {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= width, `${name} is ${wide} wide at ${width}`);
+    if (width !== 320) assert.deepEqual(await audit(page), [], `${name} at ${width}`);
+    await seen(width);
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
 }
 
 /** @param {import("playwright-core").Page} page @param {string} hash */

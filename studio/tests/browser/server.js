@@ -44,6 +44,9 @@ export async function kill(process) {
   await once(process, "exit");
 }
 
+/** A microphone that beeps and a camera that shows a moving picture, allowed without a question. */
+const FAKED = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
 /** A browser without a window. As root, as in CI, Chromium has no sandbox. */
 export const browser = () =>
-  chromium.launch({ executablePath: CHROMIUM, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+  chromium.launch({ executablePath: CHROMIUM, args: [...FAKED, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });

@@ -1,10 +1,9 @@
 //! What the two sides were trained with: settings and data.
 use std::collections::HashSet;
 
-use super::side::{Member, Side};
+use hubel::run_toml::{Difference, RunToml};
 
-/// Settings that do not change what is trained.
-const WITHOUT_EFFECT: [&str; 2] = ["checkpoint", "cache"];
+use super::side::{Member, Side};
 
 /// Settings that differ from run to run of the same setting.
 const OF_A_RUN: [&str; 2] = ["seed", "pace"];
@@ -12,17 +11,11 @@ const OF_A_RUN: [&str; 2] = ["seed", "pace"];
 /// What differs between the sides.
 pub(super) struct Differences {
     /// `None` if a side has no settings.
-    pub(super) settings: Option<Vec<Setting>>,
+    pub(super) settings: Option<Vec<Difference>>,
     /// Settings that differ within a side, other than the seed.
     pub(super) mixed: [Vec<String>; 2],
     /// `None` if a side has no list of its pictures.
     pub(super) trained: Option<Shared>,
-}
-
-/// A setting with its values in A and B; `None` where it has its default.
-pub(super) struct Setting {
-    pub(super) name: String,
-    pub(super) values: [Option<String>; 2],
 }
 
 /// Numbers of distinct training pictures.
@@ -45,44 +38,17 @@ impl Differences {
 
     /// Whether the settings are known to differ in nothing but the seed.
     pub(super) fn is_seed_alone(&self) -> bool {
-        let is_of_run = |setting: &Setting| OF_A_RUN.contains(&&*setting.name);
+        let is_of_run = |setting: &Difference| OF_A_RUN.contains(&&*setting.name);
         let settings = self.settings.as_ref();
         settings.is_some_and(|settings| settings.iter().all(is_of_run))
     }
 }
 
-fn settings(members: [&Member; 2], are_single: bool) -> Option<Vec<Setting>> {
-    if members
-        .iter()
-        .any(|member| member.settings.settings.is_empty())
-    {
-        return None;
-    }
-    let differ = names(&members).into_iter().filter_map(|name| {
-        let values = members.map(|member| value(member, &name));
-        let is_shown = are_single || !OF_A_RUN.contains(&&*name);
-        (is_shown && values[0] != values[1]).then_some(Setting { name, values })
-    });
-    Some(differ.collect())
-}
-
-/// The value of a setting.
-fn value(member: &Member, name: &str) -> Option<String> {
-    match name {
-        "split-seed" => member.split_seed(),
-        _ => member.settings.setting(name),
-    }
-}
-
-/// The names of all settings that have an effect, in the order of the files.
-fn names(members: &[&Member]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (name, _) in members.iter().flat_map(|member| &member.settings.settings) {
-        if !names.contains(name) && !WITHOUT_EFFECT.contains(&&**name) {
-            names.push(name.clone());
-        }
-    }
-    names
+fn settings(members: [&Member; 2], are_single: bool) -> Option<Vec<Difference>> {
+    let [first, second] = members.map(|member| &member.settings);
+    let mut differences = first.differences(second)?;
+    differences.retain(|setting| are_single || !OF_A_RUN.contains(&&*setting.name));
+    Some(differences)
 }
 
 fn mixed(side: &Side) -> Vec<String> {
@@ -92,7 +58,7 @@ fn mixed(side: &Side) -> Vec<String> {
         let first = values.next();
         values.any(|value| Some(value) != first)
     };
-    let names = names(&members).into_iter();
+    let names = RunToml::names(members.iter().map(|member| &member.settings)).into_iter();
     let names = names.filter(|name| !OF_A_RUN.contains(&&**name));
     names.filter(differs).collect()
 }

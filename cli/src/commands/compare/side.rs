@@ -2,11 +2,11 @@
 use std::path::{Path, PathBuf};
 
 use hubel::data::Manifest;
+use hubel::run_toml::RunToml;
 use hubel::{Error, Model, RunFolder, shown};
 
 use crate::commands::{named, quoted, runs, seed_runs};
 use crate::console::Console;
-use crate::run_toml::RunToml;
 
 /// One side.
 pub(super) struct Side {
@@ -77,12 +77,6 @@ impl Side {
 }
 
 impl Member {
-    /// The seed that decides which pictures are held out: by default that of the run.
-    pub(super) fn split_seed(&self) -> Option<String> {
-        let given = self.settings.setting("split-seed");
-        given.or_else(|| self.settings.setting("seed"))
-    }
-
     fn open(path: &Path, console: &Console) -> Result<Self, Error> {
         let model = named::load(path, console)?;
         Ok(Self {

@@ -1,8 +1,9 @@
 //! A comparison for people: the verdict first, then the numbers, what differs, and the pictures that flipped.
 use hubel::compare::{Group, LEVEL, Pairs};
 use hubel::one_line;
+use hubel::run_toml::Difference;
 
-use super::differences::{Differences, Setting, Shared};
+use super::differences::{Differences, Shared};
 use super::verdict::{percent, points};
 use super::{Comparison, Flip, NAMES, Test, Weights};
 use crate::commands::wrapped;
@@ -238,7 +239,10 @@ fn write_differences(differences: &Differences, page: &mut Page) {
         Some(settings) if settings.is_empty() => page.row("settings", "none differs"),
         Some(settings) => {
             for (place, setting) in settings.iter().take(SETTINGS).enumerate() {
-                page.row(if place == 0 { "settings" } else { "" }, &setting.text());
+                page.row(
+                    if place == 0 { "settings" } else { "" },
+                    &of_setting(setting),
+                );
             }
             if settings.len() > SETTINGS {
                 let rest = settings.len() - SETTINGS;
@@ -266,14 +270,12 @@ fn write_differences(differences: &Differences, page: &mut Page) {
     );
 }
 
-impl Setting {
-    fn text(&self) -> String {
-        let shown = self.values.each_ref().map(|value| match value {
-            Some(value) => one_line(value).into_owned(),
-            None => "(default)".into(),
-        });
-        format!("{}: A {}, B {}", self.name, shown[0], shown[1])
-    }
+fn of_setting(setting: &Difference) -> String {
+    let shown = setting.values.each_ref().map(|value| match value {
+        Some(value) => one_line(value).into_owned(),
+        None => "(default)".into(),
+    });
+    format!("{}: A {}, B {}", setting.name, shown[0], shown[1])
 }
 
 impl Shared {

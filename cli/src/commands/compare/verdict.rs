@@ -273,7 +273,9 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
 
 /// The flag with which both sides hold out the same pictures; empty if they do anyway. A side that has several seeds already keeps its pictures.
 fn common_split_seed(sides: &[Side; 2]) -> String {
-    let [first, second] = sides.each_ref().map(|side| side.members[0].split_seed());
+    let [first, second] = sides
+        .each_ref()
+        .map(|side| side.members[0].settings.split_seed());
     let differ = first != second;
     let kept = match sides[1].is_of_seeds {
         true => second,

@@ -139,15 +139,15 @@ fn shown(table: &Table) -> Shown<'_> {
     let rows = table.rows.iter().map(|row| {
         columns()
             .map(|(place, column)| {
-                let text = text::of_cell(&row[place], column);
-                Entry::new(text, text::is_of_words(table, place))
+                let text = row[place].shown(column);
+                Entry::new(text, table.is_of_words(place))
             })
             .collect()
     });
     Shown {
         title: &table.title,
         heads: columns()
-            .map(|(place, column)| Entry::new(text::head(column), text::is_of_words(table, place)))
+            .map(|(place, column)| Entry::new(column.heading(), table.is_of_words(place)))
             .collect(),
         rows: rows.collect(),
     }

@@ -1,8 +1,7 @@
 //! Findings as text for a terminal of any width.
-use hubel::lab::{Cell, Claim, Column, Experiment, Findings, Picture, Table, Verdict};
+use hubel::lab::{Claim, Column, Experiment, Findings, Picture, Table, Verdict};
 
 use super::plot;
-use crate::console::thousands;
 
 /// Longest line of text: longer lines are hard to read.
 const LONGEST: usize = 100;
@@ -88,10 +87,10 @@ fn of_picture(picture: &Picture, columns: usize) -> String {
 
 /// A table with its columns side by side if they fit, else with one line per cell.
 fn of_table(table: &Table, columns: usize) -> String {
-    let heads: Vec<String> = table.columns.iter().map(head).collect();
+    let heads: Vec<String> = table.columns.iter().map(Column::heading).collect();
     let rows = table.rows.iter().map(|row| {
         let cells = row.iter().zip(&table.columns);
-        cells.map(|(cell, column)| of_cell(cell, column)).collect()
+        cells.map(|(cell, column)| cell.shown(column)).collect()
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let mut widths: Vec<usize> = heads.iter().map(|head| head.chars().count()).collect();
@@ -107,7 +106,7 @@ fn of_table(table: &Table, columns: usize) -> String {
             for (place, (head, cell)) in heads.iter().zip(row).enumerate() {
                 let indent = if place == 0 { "" } else { "  " };
                 let head = format!("{indent}{head}: ");
-                text += &match is_of_words(table, place) {
+                text += &match table.is_of_words(place) {
                     true => hanging(&head, cell, columns),
                     false => format!("{head}{cell}\n"),
                 };
@@ -120,7 +119,7 @@ fn of_table(table: &Table, columns: usize) -> String {
         for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let room = " ".repeat(width - cell.chars().count());
             // Words are left-aligned, numbers right-aligned.
-            line += &match is_of_words(table, place) {
+            line += &match table.is_of_words(place) {
                 true => format!("{cell}{room}"),
                 false => format!("{room}{cell}"),
             };
@@ -129,43 +128,6 @@ fn of_table(table: &Table, columns: usize) -> String {
         text += &format!("{}\n", line.trim_end());
     }
     text
-}
-
-/// Whether a column has no numbers.
-pub(super) fn is_of_words(table: &Table, column: usize) -> bool {
-    let mut cells = table.rows.iter().map(|row| &row[column]);
-    cells.all(|cell| matches!(cell, Cell::Text(_)))
-}
-
-/// A column's name with its unit: `accuracy (%)`.
-pub(super) fn head(column: &Column) -> String {
-    match column.unit {
-        "" => column.name.clone(),
-        unit => format!("{} ({unit})", column.name),
-    }
-}
-
-/// A cell: `94.12 ± 0.35`, mean and standard deviation over the seeds.
-pub(super) fn of_cell(cell: &Cell, column: &Column) -> String {
-    let decimals = column.decimals;
-    match cell {
-        Cell::Text(text) => text.clone(),
-        Cell::Nothing => "–".into(),
-        Cell::Number(number) => of_number(*number, decimals),
-        Cell::Spread(sample) if sample.values.len() < 2 => of_number(sample.mean(), decimals),
-        Cell::Spread(sample) => format!(
-            "{} ± {:.decimals$}",
-            of_number(sample.mean(), decimals),
-            sample.deviation()
-        ),
-    }
-}
-
-fn of_number(number: f64, decimals: usize) -> String {
-    match decimals {
-        0 if number >= 0.0 => thousands(number.round() as usize),
-        _ => format!("{number:.decimals$}"),
-    }
 }
 
 /// With a capital first letter.
@@ -203,7 +165,7 @@ pub(super) fn hanging(word: &str, text: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hubel::lab::Sample;
+    use hubel::lab::{Cell, Sample};
 
     use super::*;
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use hubel::data::{BadFile, Balance, Subject};
 use hubel::record::{self, Events, Record, Row};
-use hubel::{Cpu, Error, Model, Report, Splits};
+use hubel::{Cpu, Error, Model, Report, RunFolder, Splits};
 use serde_json::{Value, json};
 
 use super::{Log, report};
 use crate::args::Train;
 use crate::commands::doctor::sign_object;
-use crate::commands::{self, Assessment, program, quoted, runs, untested};
+use crate::commands::{self, Assessment, program, quoted, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
 
@@ -92,7 +92,7 @@ impl Ended<'_> {
         if let Some(fields) = stored.as_object_mut() {
             fields.remove("epochs");
         }
-        let file = self.folder.join(runs::RESULT);
+        let file = self.folder.join(RunFolder::RESULT);
         let written = hubel::replace_file(&file, format!("{stored:#}\n").as_bytes())
             .and_then(|()| report::write(self, &recorded));
         if let Err(error) = written {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hubel::compare::Group;
+use hubel::run_toml::RunToml;
 use hubel::{Error, Overview, RunFolder, RunState, shown};
 use serde_json::{Value, json};
 
@@ -15,7 +16,6 @@ use crate::args::Train;
 use crate::commands::{program, quoted, runs, seed_runs};
 use crate::console::{self, Console};
 use crate::interruption::Interruption;
-use crate::run_toml::RunToml;
 
 /// Trains with the seeds of `--seed`, `--seed` + 1 …, `count` in all. Runs that have ended are kept as they are, and others go on.
 pub(super) fn run(arguments: &Train, count: usize, console: &Console) -> Outcome {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hubel::data::Kind;
 use hubel::network::Initialisation;
+use hubel::run_toml::{FACTS, RunToml};
 use hubel::{
     Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,
     replace_file,
@@ -13,7 +14,6 @@ use toml::Value;
 
 use crate::args::{Train, decided, short};
 use crate::date;
-use crate::run_toml::{FACTS, RunToml};
 
 /// The settings of a run.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::by_layer::{self, Entries, GradientCurves};
 use crate::train::Position;
 use crate::{Error, Result, shown};
 
@@ -14,6 +15,8 @@ use crate::{Error, Result, shown};
 pub struct Events {
     /// Means over neighbouring steps, from the first to the last.
     pub steps: Vec<StepMean>,
+    /// The norm of the gradient of each layer. Empty in records of earlier versions of the library.
+    pub gradients: GradientCurves,
     /// The events that are worth a line, in their order. Files that cannot be read are named once.
     pub notable: Vec<Notable>,
     /// The position of the weights that are kept, if training has ended and they are not the last ones.
@@ -112,6 +115,10 @@ struct Line {
     batch_loss: Option<f64>,
     learning_rate: Option<f64>,
     gradient_norm: Option<f64>,
+    #[serde(default)]
+    layer_kinds: Entries<String>,
+    #[serde(default)]
+    layer_gradient_norms: Entries<Option<f64>>,
     images_per_second: Option<f64>,
     #[serde(default)]
     epochs_without_progress: usize,
@@ -128,7 +135,7 @@ struct BadFile {
     problem: String,
 }
 
-/// Reads an `events.jsonl`. Its steps become at most `most` means. If the last line does not end, it is left out: the run may be writing it, or was killed.
+/// Reads an `events.jsonl`. Its steps become at most `most` means, and the norms of the layers as well. If the last line does not end, it is left out: the run may be writing it, or was killed.
 /// Events of a later version of the library are ignored.
 ///
 /// # Errors
@@ -158,6 +165,7 @@ pub fn read_events(path: &Path, most: usize) -> Result<Events> {
 struct Reading {
     events: Events,
     curve: Curve,
+    gradients: by_layer::Reading,
     phase: usize,
     /// Epochs of the phases before the current one.
     epochs_before: usize,
@@ -172,6 +180,7 @@ impl Reading {
         Self {
             events: Events::default(),
             curve: Curve::new(most),
+            gradients: by_layer::Reading::new(most),
             phase: 1,
             epochs_before: 0,
             epochs_done: 0,
@@ -191,6 +200,8 @@ impl Reading {
             batch_loss,
             learning_rate,
             gradient_norm,
+            layer_kinds,
+            layer_gradient_norms,
             images_per_second,
             epochs_without_progress,
             accuracy,
@@ -214,8 +225,11 @@ impl Reading {
                     (self.phase, self.epochs_before) = (phase, self.epochs_done);
                 }
                 let share = step as f64 / steps.max(1) as f64;
+                let epochs = (self.epochs_before + epoch.saturating_sub(1)) as f64 + share;
+                self.gradients.add_kinds(layer_kinds);
+                self.gradients.add(epochs, &layer_gradient_norms);
                 self.curve.add(Step {
-                    epochs: (self.epochs_before + epoch.saturating_sub(1)) as f64 + share,
+                    epochs,
                     loss: batch_loss,
                     learning_rate: learning_rate.unwrap_or(0.0),
                     gradient_norm,
@@ -269,6 +283,7 @@ impl Reading {
     fn finish(self) -> Events {
         Events {
             steps: self.curve.finish(),
+            gradients: self.gradients.finish(),
             ..self.events
         }
     }

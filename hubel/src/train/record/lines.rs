@@ -1,10 +1,10 @@
 //! The lines of `events.jsonl`.
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Place;
 use super::growing::Growing;
 use crate::Result;
-use crate::train::{Event, Position};
+use crate::train::{Event, LayerGradient, Position};
 
 /// Adds the line of an event that happened at `now`: first what does not depend on the clock, then from `wall_time` on what does.
 pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64) {
@@ -20,6 +20,7 @@ pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64
             batch_loss,
             learning_rate,
             gradient_norm,
+            layer_gradients,
             images_per_second,
             seconds_left,
         } => Line::begin(buffer, "step")
@@ -34,6 +35,7 @@ pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64
             .field("batch_loss", batch_loss)
             .field("learning_rate", learning_rate)
             .field_if_any("gradient_norm", gradient_norm.as_ref())
+            .gradients(layer_gradients, *step_of_run == 1)
             .field("wall_time", now)
             .field("images_per_second", images_per_second)
             .field("seconds_left", seconds_left),
@@ -108,6 +110,16 @@ pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64
     .end();
 }
 
+/// An object with a value of each layer.
+struct ByLayer<'a, V>(&'a [LayerGradient], fn(&LayerGradient) -> V);
+
+impl<V: Serialize> Serialize for ByLayer<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Self(layers, value) = self;
+        serializer.collect_map(layers.iter().map(|layer| (&layer.layer, value(layer))))
+    }
+}
+
 /// A JSON object that is being written.
 struct Line<'a> {
     buffer: &'a mut Vec<u8>,
@@ -128,6 +140,18 @@ impl<'a> Line<'a> {
         }
         serde_json::to_writer(&mut *self.buffer, &value).expect("memory takes plain values");
         self
+    }
+
+    /// Adds the norms by the names of the layers; in the first step of a phase also the kinds of the layers.
+    fn gradients(self, layers: &[LayerGradient], is_first: bool) -> Self {
+        let line = match layers.is_empty() || !is_first {
+            true => self,
+            false => self.field("layer_kinds", ByLayer(layers, |layer| layer.kind)),
+        };
+        match layers {
+            [] => line,
+            layers => line.field("layer_gradient_norms", ByLayer(layers, |layer| layer.norm)),
+        }
     }
 
     fn field_if_any(self, name: &str, value: Option<impl Serialize>) -> Self {

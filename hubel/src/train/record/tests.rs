@@ -1,13 +1,24 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::data::BadFile;
-use crate::train::Position;
+use crate::train::{LayerGradient, Position};
 use crate::{Cpu, Dataset, Model, Network, Shape, TrainSettings, Trainer};
 
 const PHASES: usize = 2;
 const EPOCHS: usize = 2;
 const STEPS: usize = 3;
+
+/// The gradients of a step. In the first phase, the first layer is frozen.
+static GRADIENTS: LazyLock<[LayerGradient; 2]> = LazyLock::new(|| {
+    [("0", "conv", 0.5), ("3", "linear", f32::NAN)].map(|(layer, kind, norm)| LayerGradient {
+        layer: layer.into(),
+        kind,
+        norm,
+    })
+});
 
 fn model() -> Model {
     let dataset = Dataset::from_arrays(&[0.0, 1.0], Shape::new(1, 1, 1), &[0, 1]).unwrap();
@@ -41,6 +52,11 @@ fn events(model: &Model) -> Vec<Event<'_>> {
                     batch_loss: falling,
                     learning_rate: 1e-7 * falling,
                     gradient_norm: (phase == 2).then_some(3.5 * falling),
+                    layer_gradients: match (phase, step) {
+                        (2, _) => &GRADIENTS[..],
+                        (_, 1) => &GRADIENTS[1..],
+                        _ => &[],
+                    },
                     images_per_second: 1234.5,
                     seconds_left: 0.25,
                 });
@@ -130,7 +146,7 @@ fn events_and_metrics_are_lines_whose_times_stand_last() {
     assert_eq!(lines.len(), PHASES * (1 + EPOCHS * (STEPS + 1)) + 3);
     assert_eq!(
         lines[1],
-        r#"{"event":"step","phase":1,"phases":2,"steps_before":0,"epoch":1,"epochs":2,"step":1,"steps":3,"step_of_run":1,"loss":2.0,"accuracy":0.5,"batch_loss":1.0,"learning_rate":1e-7,"wall_time":1700000000.625,"images_per_second":1234.5,"seconds_left":0.25}"#
+        r#"{"event":"step","phase":1,"phases":2,"steps_before":0,"epoch":1,"epochs":2,"step":1,"steps":3,"step_of_run":1,"loss":2.0,"accuracy":0.5,"batch_loss":1.0,"learning_rate":1e-7,"layer_kinds":{"3":"linear"},"layer_gradient_norms":{"3":null},"wall_time":1700000000.625,"images_per_second":1234.5,"seconds_left":0.25}"#
     );
     for line in &lines {
         let whole: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -158,6 +174,52 @@ fn events_and_metrics_are_lines_whose_times_stand_last() {
         without_times(lines[4]),
         Some("2,2,12,0.0000001,0.3,0.9,0.5,0.5,0.5")
     );
+}
+
+#[test]
+fn gradients_are_read_by_layer_in_the_order_of_the_network() {
+    let model = model();
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = Record::create(folder.path()).unwrap();
+    record_from(0, &mut record, &events(&model));
+    record.flush().unwrap();
+    let path = folder.path().join(Record::EVENTS);
+    let gradients = read_events(&path, 500).unwrap().gradients;
+    let layers = gradients.layers.iter();
+    let layers: Vec<(&str, &str)> = layers.map(|layer| (&*layer.name, &*layer.kind)).collect();
+    assert_eq!(layers, [("0", "conv"), ("3", "linear")]);
+    // One step of each epoch in the first phase, all steps in the second.
+    assert_eq!(gradients.points.len(), EPOCHS + EPOCHS * STEPS);
+    assert_eq!(gradients.points[0].norms, [None, None]);
+    let last = gradients.points.last().unwrap();
+    assert_eq!(
+        (&last.norms[..], last.epochs),
+        (&[Some(0.5), None][..], 4.0)
+    );
+    // Fewer points have the same mean.
+    let few = read_events(&path, 3).unwrap().gradients;
+    assert!(few.points.len() <= 4);
+    let count: usize = few.points.iter().map(|point| point.count).sum();
+    assert_eq!(count, gradients.points.len());
+    assert_eq!(few.points.last().unwrap().norms, [Some(0.5), None]);
+}
+
+#[test]
+fn of_many_layers_those_with_the_largest_and_smallest_last_norms_are_chosen() {
+    let layers = (0..7).map(|layer| (format!("{layer}"), f64::from(layer * 3 % 7)));
+    let line = layers
+        .map(|(name, norm)| format!("\"{name}\":{norm}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let line = format!(
+        "{{\"event\":\"step\",\"epoch\":1,\"step\":1,\"steps\":1,\"layer_gradient_norms\":{{{line}}}}}\n"
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), line).unwrap();
+    let gradients = read_events(file.path(), 9).unwrap().gradients;
+    // The norms are 0 3 6 2 5 1 4.
+    assert_eq!(gradients.outermost(3), [0, 2, 4]);
+    assert_eq!(gradients.outermost(7), [0, 1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

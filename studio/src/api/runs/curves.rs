@@ -13,15 +13,19 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
-use hubel::{Overview, Record, RunState, record};
+use hubel::record::{self, Events, GradientCurves};
+use hubel::{Overview, Record, RunState};
 use serde_json::{Value, json};
 
 use super::super::Refusal;
+use super::processes::Processes;
 use super::state;
-use crate::{Opening, find};
+use crate::find;
 
 /// Most points of a curve by step.
 const MOST_POINTS: usize = 400;
+/// Most layers whose gradients are drawn.
+const MOST_LAYERS: usize = 12;
 /// Most runs in one chart.
 const MOST_RUNS: usize = 12;
 /// How often the files are looked at.
@@ -31,7 +35,7 @@ const PAUSE_PER_READING: u32 = 20;
 
 /// `/api/runs/curves?run=a&run=b`: a stream of messages, each with the curves of a run.
 pub(crate) async fn curves(
-    State(opening): State<Arc<Opening>>,
+    State(processes): State<Arc<Processes>>,
     RawQuery(query): RawQuery,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let names = names(query.as_deref().unwrap_or(""));
@@ -40,7 +44,7 @@ pub(crate) async fn curves(
         return Err(Refusal(StatusCode::BAD_REQUEST, problem));
     }
     let watched: Result<Vec<Watched>, Refusal> = (names.into_iter())
-        .map(|name| match find::run(&opening.runs, &name) {
+        .map(|name| match find::run(processes.root(), &name) {
             Some(path) => Ok(Watched {
                 name,
                 path,
@@ -66,7 +70,7 @@ pub(crate) async fn curves(
 }
 
 /// The values of `run=` in a query.
-fn names(query: &str) -> Vec<String> {
+pub(super) fn names(query: &str) -> Vec<String> {
     let uri = format!("/?{query}").parse();
     let pairs = uri.ok().and_then(|uri| {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
@@ -151,9 +155,11 @@ fn length(path: &Path) -> Option<(u64, SystemTime)> {
 /// The curves of a run. `at` counts epochs from the start of the run: 1.5 is the middle of the second one.
 fn curves_of(path: &Path, overview: &Overview) -> hubel::Result<Value> {
     let events = path.join(Record::EVENTS);
-    let steps = match events.exists() {
-        true => record::read_events(&events, MOST_POINTS)?.steps,
-        false => Vec::new(),
+    let Events {
+        steps, gradients, ..
+    } = match events.exists() {
+        true => record::read_events(&events, MOST_POINTS)?,
+        false => Events::default(),
     };
     let rows = overview.rows.iter().enumerate();
     Ok(json!({
@@ -174,5 +180,29 @@ fn curves_of(path: &Path, overview: &Overview) -> hubel::Result<Value> {
             "images_per_second": row.images_per_second,
             "seconds": row.seconds,
         })).collect::<Vec<_>>(),
+        "gradients": by_layer(&gradients),
     }))
+}
+
+/// The norms of the gradients: all layers in brief, and the curves of those that are drawn.
+fn by_layer(gradients: &GradientCurves) -> Value {
+    let drawn = gradients.outermost(MOST_LAYERS);
+    let layers = gradients.layers.iter().enumerate();
+    let layers = layers.map(|(index, layer)| {
+        let range = gradients.range(index);
+        json!({
+            "name": layer.name,
+            "kind": layer.kind,
+            "first": range.map(|range| range.first),
+            "last": range.map(|range| range.last),
+            "smallest": range.map(|range| range.smallest),
+            "largest": range.map(|range| range.largest),
+            "norms": drawn.contains(&index).then(|| {
+                let norms = gradients.points.iter();
+                norms.map(|point| point.norms[index]).collect::<Vec<_>>()
+            }),
+        })
+    });
+    let at = gradients.points.iter().map(|point| point.epochs);
+    json!({ "at": at.collect::<Vec<_>>(), "layers": layers.collect::<Vec<_>>() })
 }

@@ -244,6 +244,7 @@ mod tests {
             terms: (0..9 * depth).map(term).collect(),
             result: 0.0,
             gradient: 0.0,
+            window: None,
         }
     }
 

@@ -1,12 +1,12 @@
 //! The settings of a run, and which of them differ from the defaults.
 use clap::Parser;
+use hubel::run_toml::{self, RunToml};
 use hubel::{Error, Phase, RunFolder};
 
 use crate::args::{Arguments, Command, Train};
 use crate::commands::train::ended::Ended;
 use crate::commands::train::settings_file::Settings;
 use crate::commands::train::start::usual_network;
-use crate::run_toml::{self, RunToml};
 
 /// A setting with its flag's name.
 pub(super) struct Setting {

@@ -1,19 +1,20 @@
-//! Reads the settings of a run (`run.toml`) for tables and pages. `train/settings_file.rs` writes them; `config.rs` reads them as flags.
+//! The settings of a run, `run.toml`, and which of them differ between two runs. `hubel train` writes the file; its names are those of the flags.
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use hubel::{Error, RunFolder, shown};
+use crate::{Error, RunFolder, shown};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// The table with facts about the run, which is not read; everything before it is a setting.
-pub(crate) const FACTS: &str = "run";
+pub const FACTS: &str = "run";
 
 /// The settings of a run, in the order of the file.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct RunToml {
-    pub(crate) settings: Vec<(String, Value)>,
+pub struct RunToml {
+    /// Each setting with its name.
+    pub settings: Vec<(String, Value)>,
 }
 
 impl RunToml {
@@ -21,7 +22,7 @@ impl RunToml {
     ///
     /// # Errors
     /// If the file cannot be read or is damaged.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
+    pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(RunFolder::SETTINGS);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -41,7 +42,7 @@ impl RunToml {
     ///
     /// # Errors
     /// If it is damaged.
-    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let table = DeTable::parse(text).map_err(|error| {
             let problem = format!("{} is damaged: {}", shown(path), error.message());
             Error::Settings { problem }
@@ -57,9 +58,56 @@ impl RunToml {
     }
 
     /// A setting as text.
-    pub(crate) fn setting(&self, name: &str) -> Option<String> {
+    pub fn setting(&self, name: &str) -> Option<String> {
         let found = self.settings.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| text(value))
+    }
+}
+
+/// Settings that do not change what is trained.
+const WITHOUT_EFFECT: [&str; 2] = ["checkpoint", "cache"];
+
+/// A setting that differs between two runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Its name.
+    pub name: String,
+    /// Its values in the two runs; `None` where it has its default.
+    pub values: [Option<String>; 2],
+}
+
+impl RunToml {
+    /// The names of the settings of some runs that have an effect, in the order of the files.
+    pub fn names<'a>(runs: impl IntoIterator<Item = &'a Self>) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (name, _) in runs.into_iter().flat_map(|run| &run.settings) {
+            if !names.contains(name) && !WITHOUT_EFFECT.contains(&&**name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// The seed that decides which pictures are held out: by default that of the run.
+    pub fn split_seed(&self) -> Option<String> {
+        let given = self.setting("split-seed");
+        given.or_else(|| self.setting("seed"))
+    }
+
+    /// The settings that differ between two runs. `None` if one of them has no settings.
+    pub fn differences(&self, other: &Self) -> Option<Vec<Difference>> {
+        let runs = [self, other];
+        if runs.iter().any(|run| run.settings.is_empty()) {
+            return None;
+        }
+        let differ = Self::names(runs).into_iter().filter_map(|name| {
+            let values = runs.map(|run| match &*name {
+                "split-seed" => run.split_seed(),
+                name => run.setting(name),
+            });
+            (values[0] != values[1]).then_some(Difference { name, values })
+        });
+        Some(differ.collect())
     }
 }
 
@@ -90,7 +138,7 @@ fn value(found: &DeValue) -> Value {
 }
 
 /// A value for people: texts without quotation marks.
-pub(crate) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
@@ -140,6 +188,23 @@ mod tests {
         let largest = format!("seed = {}", u64::MAX);
         let read = RunToml::parse(&largest, &file).unwrap();
         assert_eq!(read.setting("seed"), Some(u64::MAX.to_string()));
+
+        let parse = |text: &str| RunToml::parse(text, &file).unwrap();
+        let one = parse("epochs = 3\nseed = 1\ncheckpoint = 30\n[run]\nthreads = 2\n");
+        let other = parse("epochs = 4\nseed = 2\nclip = 1.5\nsplit_seed = 1\ncheckpoint = 5\n");
+        let differences = one.differences(&other).unwrap().into_iter();
+        let differences = differences.map(|Difference { name, values }| (name, values));
+        let text = |value: &str| Some(value.to_owned());
+        // The same part is held out.
+        assert_eq!(
+            differences.collect::<Vec<_>>(),
+            [
+                ("epochs".into(), [text("3"), text("4")]),
+                ("seed".into(), [text("1"), text("2")]),
+                ("clip".into(), [None, text("1.5")]),
+            ]
+        );
+        assert_eq!(one.differences(&RunToml::default()), None);
 
         fs::write(&file, "epochs = \n").unwrap();
         let refused = RunToml::read(folder.path()).unwrap_err().to_string();

@@ -1,0 +1,125 @@
+// A text is typed and classified as one types; each word is coloured by what it adds to the score.
+import { latest, post, settled } from "./api.js";
+import { html, table } from "./element.js";
+import { number, shade } from "./maps.js";
+import { SIGNED } from "./made.js";
+
+/**
+ * @typedef {{ deletion: number, random: number, finds_what_matters: boolean, correlation: number, bound: number, depends_on_weights: boolean }} Checks
+ * @typedef {{ model: { classes: string[] }, prediction: { classes: { class: string, probability: number }[], is_sure: boolean }, score: { class: string, value: number },
+ *   tokens: { text: string, support: number, is_known: boolean }[], unread: number, checks?: Checks | null }} Found
+ * @typedef {{ picture: string, class: string, text: string | null }} Sample
+ */
+
+const PAUSE = 250;
+const COUNT = 12;
+/** Letters of a sample that are shown. */
+const SHOWN = 90;
+
+class WordsView extends HTMLElement {
+  #model = "";
+  #class = "";
+  #checks = false;
+  /** @type {string | null} The model whose samples are shown. */
+  #listed = null;
+
+  #text = html("textarea", { id: "words-text", rows: 5, oninput: () => this.#typed() });
+  #classes = html("select", { id: "words-class", onchange: () => { this.#class = this.#classes.value; this.#apply(); } });
+  #samples = html("ul", { class: "texts", "aria-label": "Held-out texts" });
+  #found = html("div", { class: "found", "aria-live": "polite" });
+
+  #ask = latest(
+    (/** @type {unknown} */ asked) => post("words", asked),
+    (/** @type {Found} */ found) => this.#show(found),
+    (error) => this.#found.replaceChildren(html("p", { class: "problem" }, error.message)),
+  );
+  #settled = settled(() => this.#apply(), PAUSE);
+
+  connectedCallback() {
+    if (this.childElementCount > 0) return;
+    this.append(
+      html("section", { class: "card controls", "aria-label": "The text" },
+        html("div", { class: "field" }, html("label", { for: this.#text.id }, "Text"), this.#text),
+        html("div", { class: "field" }, html("label", { for: this.#classes.id }, "Explained class"), this.#classes),
+        html("details", {}, html("summary", {}, "texts that were held out in training"), this.#samples)),
+      this.#found,
+    );
+  }
+
+  get state() {
+    return { text: this.#text.value, class: this.#class };
+  }
+
+  /** @param {string} model @param {string} text @param {string} named */
+  async show(model, text, named) {
+    [this.#model, this.#class] = [model, named];
+    if (this.#listed !== model) {
+      this.#listed = model;
+      this.#classes.replaceChildren();
+      const { samples } = /** @type {{ samples: Sample[] }} */ (await post("samples", { model, from: 0, count: COUNT }).catch(() => ({ samples: [] })));
+      this.#samples.replaceChildren(...samples.map(({ text: own, class: its }) => html("li", {}, html("button", { type: "button", class: "link", onclick: () => this.#choose(own ?? "") }, `${(own ?? "").slice(0, SHOWN)}${(own ?? "").length > SHOWN ? "…" : ""}`), html("span", { class: "soft" }, ` ${its}`))));
+      if (text === "") text = samples[0]?.text ?? "";
+    }
+    this.#text.value = text;
+    this.#apply();
+  }
+
+  #choose(/** @type {string} */ text) {
+    this.#text.value = text;
+    this.#class = "";
+    this.#apply();
+  }
+
+  #typed() {
+    this.#checks = false;
+    this.#settled();
+  }
+
+  #apply(check = false) {
+    this.#checks = check;
+    this.dispatchEvent(new Event("changed"));
+    const text = this.#text.value;
+    if (text.trim() === "") return this.#found.replaceChildren(html("p", { class: "empty" }, "Type a text."));
+    void this.#ask({ model: this.#model, text, class: this.#class || null, check });
+  }
+
+  #show(/** @type {Found} */ { model, prediction, score, tokens, unread, checks }) {
+    const [first] = prediction.classes;
+    this.#classes.replaceChildren(html("option", { value: "" }, `predicted: ${first.class}`), ...model.classes.map((named) => html("option", { value: named }, named)));
+    this.#classes.value = this.#class;
+    const most = Math.max(...tokens.map(({ support }) => Math.abs(support)), 1e-9);
+    const words = tokens.map(({ text, support, is_known: isKnown }) => {
+      const word = html("span", { class: isKnown ? "word" : "word unknown", title: `${number(support)}${isKnown ? "" : "; the model does not know this word"}` }, text);
+      Object.assign(word.style, shade(SIGNED(most), support));
+      return word;
+    });
+    const bars = prediction.classes.slice(0, 10).map(({ class: named, probability }) => {
+      const bar = html("span", { class: "bar", "aria-hidden": "true" });
+      bar.style.width = `${100 * probability}%`;
+      return html("li", { class: "probability" }, html("span", { class: "named" }, named), html("span", { class: "track" }, bar), html("span", { class: "percent" }, `${(100 * probability).toFixed(1)} %`));
+    });
+    this.#found.replaceChildren(...[
+      html("section", { class: "card", "aria-label": "Prediction" },
+        html("p", { class: "verdict" }, html("b", {}, prediction.is_sure ? first.class : `not sure: ${first.class}?`), ` ${(100 * first.probability).toFixed(1)} %`), html("ul", { class: "classes" }, ...bars)),
+      html("section", { class: "card", "aria-label": "Words" },
+        html("h2", {}, `Why ${score.class}`),
+        html("p", { class: "coloured" }, ...words.flatMap((word) => [word, " "])),
+        html("p", { class: "soft" }, `Without a red word the score is lower, without a blue one higher. The score is the logit, ${number(score.value)}.`, unread > 0 ? ` The network reads no words after these; ${unread.toLocaleString("en-US")} are left out.` : ""),
+        html("button", { type: "button", class: "plain", onclick: () => this.#apply(true) }, "Can it be trusted?"),
+        checks === undefined || (checks === null && !this.#checks) ? null : this.#verdict(checks),
+        html("details", {}, html("summary", {}, "as a table"), table("What the score loses without each word", ["word", "loss"], tokens.map(({ text, support }) => [text, number(support)])))),
+    ]);
+  }
+
+  #verdict(/** @type {Checks | null} */ checks) {
+    if (checks === null) return html("p", { class: "soft" }, "A text of fewer than four words cannot be checked.");
+    const line = (/** @type {boolean} */ passes, /** @type {string} */ text) => html("li", { class: passes ? "passed" : "failed" }, text);
+    const { deletion, random, correlation, bound } = checks;
+    return html("div", { class: "checks" }, html("ul", {},
+      line(checks.finds_what_matters, `${checks.finds_what_matters ? "finds what matters" : "FAILS: a random order finds what matters as well"}; leaving out words in this order leaves a mean probability of ${deletion.toFixed(2)} (random orders ${random.toFixed(2)})`),
+      line(checks.depends_on_weights, `${checks.depends_on_weights ? "depends on the learned weights" : "FAILS: networks with random weights give nearly the same"} (correlation ${correlation.toFixed(2)}; unrelated values reach ${bound.toFixed(2)})`)));
+  }
+}
+
+customElements.define("words-view", WordsView);
+export { WordsView };
