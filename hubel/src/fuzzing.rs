@@ -2,7 +2,7 @@
 //! returns whether the bytes were accepted. Tests call the same functions with the [`seeds`] and with former findings.
 use std::path::Path;
 
-pub use crate::data::fuzzing::{cifar, idx, npz, picture, table};
+pub use crate::data::fuzzing::{cifar, corrections, idx, npz, picture, table};
 
 pub mod seeds;
 pub(crate) mod torch_file;

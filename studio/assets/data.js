@@ -72,7 +72,7 @@ class DataView extends HTMLElement {
           html("p", { class: "soft", id: "data-path-help" }, "A folder with class folders, or a table, below the folder of the studio; or mnist.")),
         html("div", { class: "again" }, html("button", { type: "button", class: "plain", onclick: () => this.#examine(true) }, "Read again"))),
       this.#check.element, this.#problem, this.#result);
-    this.#result.append(this.#about, html("div", { class: "found" }, html("div", {}, this.#kinds, this.#findings), this.#classes),
+    this.#result.append(this.#about, html("div", { class: "examined" }, html("div", {}, this.#kinds, this.#findings), this.#classes),
       html("section", {}, html("h2", {}, "Augmentation"),
         html("div", { class: "fields" },
           html("div", { class: "field grows" }, html("label", { for: "data-augment" }, "Augmentation"), this.#text,
@@ -85,18 +85,19 @@ class DataView extends HTMLElement {
   async show(values) {
     const isNew = !this.#isBuilt;
     if (isNew) this.#build();
-    /** @type {string[]} */
-    let known = [];
+    let usual = this.#data;
     if (isNew) {
       try {
-        known = await get("data/choices");
+        /** @type {{ usual: string | null, known: string[] }} */
+        const { usual: first, known } = await get("data/choices");
+        usual = first ?? "";
         this.#known.replaceChildren(...known.map((path) => html("option", { value: path })));
       } catch (error) {
         return this.#refuse(error instanceof Error ? error.message : String(error));
       }
     }
     const old = this.#data;
-    this.#data = values.get("data") ?? known[0] ?? old;
+    this.#data = values.get("data") ?? usual;
     this.#kind = values.get("kind");
     this.#from = whole(values, "from", { usual: 0, least: 0, most: 1e9 });
     this.#augment = values.get("augment") ?? "";
@@ -179,10 +180,10 @@ class DataView extends HTMLElement {
 
   #listed(/** @type {Findings} */ { findings, ...at }) {
     const of = findings.map(({ detail, pictures, more }) => html("li", { class: "card" },
-      html("div", { class: "pictures" }, ...pictures.map(({ name, image }) => html("figure", {}, image === null ? null : html("img", { src: image, alt: "" }), html("figcaption", {}, name)))),
+      html("div", { class: "its-pictures" }, ...pictures.map(({ name, image }) => html("figure", {}, image === null ? null : html("img", { src: image, alt: "" }), html("figcaption", {}, name)))),
       html("p", {}, detail),
       more > 0 ? html("p", { class: "soft" }, `and ${grouped(more)} more`) : null));
-    this.#findings.replaceChildren(html("ul", { class: "findings" }, ...of), pager(at, (from) => {
+    this.#findings.replaceChildren(html("ul", { class: "of-kind" }, ...of), pager(at, (from) => {
       this.#from = from;
       this.#remember();
       if (this.#inspection) this.#drawFound(this.#inspection);

@@ -1,6 +1,7 @@
 // The view of mistakes: what a model takes for what, how sure it is, and labels that look wrong, which can be corrected here.
 import { replace, write } from "./address.js";
 import { get, latest, post, settled } from "./api.js";
+import { drawConfusions } from "./confusions.js";
 import { grouped, html } from "./element.js";
 import { reliability } from "./reliability.js";
 import { Work, pager } from "./work.js";
@@ -170,78 +171,11 @@ class MistakesView extends HTMLElement {
         tile("accuracy", percent(summary.accuracy, 2)), tile("95 % confidence", `${percent(low)} to ${percent(high)}`),
         tile("balanced", percent(summary.balanced_accuracy, 2)), tile(`always ${summary.baseline.class}`, percent(summary.baseline.share, 2)),
         tile("mistakes", grouped(summary.mistakes)), tile("labels that look wrong", grouped(summary.doubtful))));
-    this.#matrix.replaceChildren(html("h2", {}, "Confusions"), summary.confusion ? this.#table(summary, summary.confusion) : this.#confusions(summary));
+    drawConfusions(this.#matrix, { ...summary, truth: this.#truth, answer: this.#answer }, (truth, answer) => this.#filter([truth, answer]));
     const open = this.#calibration.querySelector("details")?.open ?? false;
     this.#calibration.replaceChildren(html("h2", {}, "Calibration"), reliability(summary.calibration, summary.kind));
     /** @type {HTMLDetailsElement} */ (this.#calibration.querySelector("details")).open = open;
     this.#drawFilters();
-  }
-
-  /** The confusion matrix. Its cells choose the samples. */
-  #table(/** @type {Summary} */ { classes, kind }, /** @type {number[][]} */ confusion) {
-    let isFirst = true;
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.cell : undefined;
-    const body = confusion.map((row, truth) => {
-      const all = row.reduce((sum, count) => sum + count, 0);
-      return html("tr", {}, html("th", { scope: "row" }, classes[truth]), ...row.map((count, answer) => {
-        const cell = html("td", { class: truth === answer ? "right" : "wrong" });
-        // Wrong answers are rare, and get dark at a twentieth of their class.
-        const share = all === 0 ? 0 : Math.min(1, (truth === answer ? 1 : 20) * (count / all));
-        cell.style.setProperty("--shade", `${Math.ceil(60 * share)}%`);
-        if (count === 0) return cell.append(html("span", { class: "none" }, "0")), cell;
-        const isChosen = this.#truth === classes[truth] && this.#answer === classes[answer];
-        const words = truth === answer ? `${count} ${kind} of ${classes[truth]} are recognised` : `${count} ${kind} of ${classes[truth]} are taken for ${classes[answer]}`;
-        const button = html("button", { type: "button", "aria-pressed": String(isChosen), "aria-label": words, title: words, "data-cell": `${truth} ${answer}`, tabindex: isFirst ? 0 : -1,
-          onclick: () => this.#filter(isChosen ? [null, null] : [classes[truth], classes[answer]]) }, grouped(count));
-        isFirst = false;
-        cell.append(button);
-        return cell;
-      }));
-    });
-    const head = html("tr", {}, html("th", { scope: "col" }, "label ↓ answer →"), ...classes.map((name) => html("th", { scope: "col" }, html("span", {}, name))));
-    const table = html("table", { "aria-label": "Confusion matrix", "aria-describedby": "mistakes-matrix-help", onkeydown: (/** @type {KeyboardEvent} */ event) => this.#walk(event) },
-      html("thead", {}, head), html("tbody", {}, ...body));
-    if (focused !== undefined) queueMicrotask(() => this.#focus(focused));
-    return html("div", {}, html("p", { class: "soft", id: "mistakes-matrix-help" }, "A row is the label, a column the answer of the model. Choose a cell to see its samples; arrow keys go from cell to cell."),
-      html("div", { class: "scroll" }, table));
-  }
-
-  #focus(/** @type {string} */ cell) {
-    const button = this.#matrix.querySelector(`[data-cell="${cell}"]`);
-    if (!(button instanceof HTMLElement)) return;
-    for (const other of this.#matrix.querySelectorAll("button[tabindex='0']")) other.setAttribute("tabindex", "-1");
-    button.setAttribute("tabindex", "0");
-    button.focus();
-  }
-
-  /** The arrow keys go to the next cell with samples. */
-  #walk(/** @type {KeyboardEvent} */ event) {
-    /** @type {Record<string, [number, number]>} */
-    const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
-    const step = steps[event.key];
-    const cell = event.target instanceof HTMLElement ? event.target.dataset.cell : undefined;
-    if (!step || cell === undefined) return;
-    event.preventDefault();
-    const count = this.#summary?.classes.length ?? 0;
-    let [row, column] = cell.split(" ").map(Number);
-    for (;;) {
-      [row, column] = [row + step[0], column + step[1]];
-      if (row < 0 || column < 0 || row >= count || column >= count) return;
-      if (this.#matrix.querySelector(`[data-cell="${row} ${column}"]`)) return this.#focus(`${row} ${column}`);
-    }
-  }
-
-  /** The largest confusions, if there are too many classes for a matrix. */
-  #confusions(/** @type {Summary} */ { classes, confusions }) {
-    return html("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Largest confusions" },
-      html("table", {}, html("caption", {}, `The largest confusions of ${grouped(classes.length)} classes. Choose one to see its samples.`),
-        html("thead", {}, html("tr", {}, ...["label", "taken for", "samples"].map((text) => html("th", { scope: "col" }, text)))),
-        html("tbody", {}, ...confusions.map(([count, truth, answer]) => {
-          const isChosen = this.#truth === classes[truth] && this.#answer === classes[answer];
-          return html("tr", {}, html("th", { scope: "row" }, classes[truth]), html("td", {}, classes[answer]),
-            html("td", {}, html("button", { type: "button", "aria-pressed": String(isChosen), "aria-label": `${count} of ${classes[truth]} are taken for ${classes[answer]}`,
-              onclick: () => this.#filter(isChosen ? [null, null] : [classes[truth], classes[answer]]) }, grouped(count))));
-        }))));
   }
 
   #filter(/** @type {[string | null, string | null]} */ [truth, answer]) {

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use hubel::data::{
-    Augmentation, BadFiles, Balance, Feed, FeedSettings, Kind, Options, Presets, Source, Thumbnail,
+    Augmentation, BadFiles, Balance, Feed, FeedSettings, Kind, Options, Presets, Source,
 };
 use hubel::{Dataset, Model, Preparation};
 
@@ -116,18 +116,4 @@ impl Preview {
         };
         (from..from + count.min(self.len())).map(place).collect()
     }
-}
-
-/// A sample before augmentation (version 0) or after it.
-///
-/// # Errors
-/// Those of a file that can no longer be read.
-pub(crate) fn version(
-    feed: &Feed,
-    index: usize,
-    version: usize,
-    side: u32,
-) -> hubel::Result<Option<Thumbnail>> {
-    // Each epoch augments in another way, and epoch 0 not at all.
-    feed.thumbnail(version, index, side)
 }

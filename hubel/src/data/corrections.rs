@@ -373,6 +373,12 @@ impl Counted {
     }
 }
 
+/// A file of corrected labels, of arbitrary bytes.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzzed(bytes: &[u8]) -> bool {
+    lines::fuzzed(bytes)
+}
+
 /// Refuses the file itself as data.
 ///
 /// # Errors

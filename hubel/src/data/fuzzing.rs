@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::data::catalogue::{Found, Part};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{Dataset, Preparation, Resize, cifar, csv, ending, idx, labelled, npz, picture};
+use crate::data::{
+    Dataset, Preparation, Resize, cifar, corrections, csv, ending, idx, labelled, npz, picture,
+};
 use crate::{Result, Shape};
 
 /// Deflate expands each byte to at most this many bytes.
@@ -107,6 +109,11 @@ pub fn table(bytes: &[u8], path: &Path) -> bool {
         assert!(file.label < catalogue.classes.len() && is_there);
     }
     true
+}
+
+/// A file of corrected labels.
+pub fn corrections(bytes: &[u8]) -> bool {
+    corrections::fuzzed(bytes)
 }
 
 /// A picture, as data and predictions read it.

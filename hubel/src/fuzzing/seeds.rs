@@ -185,6 +185,16 @@ pub fn table() -> Vec<Vec<u8>> {
     tables.map(|text| text.as_bytes().to_vec()).into()
 }
 
+/// Corrected labels, with the separators and quotes of several programs.
+pub fn corrections() -> Vec<Vec<u8>> {
+    let files = [
+        "path,class\ncats/1.png,dog\n\"cats/a, \"\"b\"\".png\", cat \ncats/2.png,\n",
+        "\u{feff}\"path\";\"class\"\r\ncats/1.png;dog\r\n;\r\n",
+        "path\tclass\n\"two\nlines\"\tdog",
+    ];
+    files.map(|text| text.as_bytes().to_vec()).into()
+}
+
 /// The files that the tables name.
 pub fn pictures() -> [&'static str; 4] {
     ["a.png", "b.png", "c d.png", "sub/e.png"]

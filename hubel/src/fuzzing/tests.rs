@@ -17,7 +17,7 @@ fn every_seed_is_data() {
     let table = |bytes: &[u8]| table(bytes, &folder.path().join("table.csv"));
     let text = |bytes: &[u8]| architecture(std::str::from_utf8(bytes).unwrap());
     type Target<'a> = (&'static str, Vec<Vec<u8>>, &'a dyn Fn(&[u8]) -> bool);
-    let targets: [Target; 9] = [
+    let targets: [Target; 10] = [
         ("model", seeds::model(), &model),
         ("state", seeds::state(), &state),
         ("weights", seeds::weights(), &weights),
@@ -26,6 +26,7 @@ fn every_seed_is_data() {
         ("cifar", seeds::cifar(), &cifar),
         ("npz", seeds::npz(), &npz),
         ("table", seeds::table(), &table),
+        ("corrections", seeds::corrections(), &corrections),
         ("picture", seeds::picture(), &picture),
     ];
     for (name, seeds, takes) in targets {

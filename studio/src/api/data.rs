@@ -15,7 +15,7 @@ use super::{Refusal, blocking, image};
 use crate::data_work::DataWork;
 use crate::jobs::State as Work;
 use crate::models::Models;
-use crate::preview::{self, Preview};
+use crate::preview::Preview;
 use crate::server::Shared;
 use crate::{Opening, find};
 
@@ -55,12 +55,13 @@ pub(super) struct Asked {
     again: bool,
 }
 
-/// `/api/data/choices`: the data that is known, the opened one first.
+/// `/api/data/choices`: the data that is shown first, if there is one, and what can be chosen.
 pub(super) async fn choices(State(desk): State<Arc<Desk>>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
         let runs = find::runs(&desk.opening.runs).runs.into_iter();
         let of_runs = runs.filter_map(|run| desk.models.data_of(&run.path));
         let mut names: Vec<String> = Vec::new();
+        let mut usual = None;
         for path in desk.opening.data.clone().into_iter().chain(of_runs) {
             let name = match path.canonicalize() {
                 Ok(real) => desk.work.places.name_of(&real),
@@ -68,10 +69,19 @@ pub(super) async fn choices(State(desk): State<Arc<Desk>>) -> Result<Json<Value>
             };
             // Data elsewhere cannot be shown.
             if desk.work.places.data_at(&name).is_ok() && !names.contains(&name) {
+                usual.get_or_insert(name.clone());
                 names.push(name);
             }
         }
-        json!(names)
+        // Which of the folders hold data is seen when one is chosen.
+        let folders = find::folders(&desk.opening.runs).into_iter();
+        let folders = folders.map(|name| desk.work.places.name_of(&desk.opening.runs.join(name)));
+        for name in folders.chain(["mnist".to_owned()]) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        json!({ "usual": usual, "known": names })
     });
     list.await.map(Json)
 }
@@ -254,8 +264,9 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
     let samples = preview.spread(wanted.from, wanted.samples.clamp(1, MOST_SAMPLES));
     let samples = samples.into_iter().map(|index| {
         let (class, name) = preview.about(index);
-        let images = (0..=versions).map(|version| {
-            let small = preview::version(&feed, index, version, SIDE)?;
+        // Each epoch augments in another way, and epoch 0 not at all.
+        let images = (0..=versions).map(|epoch| {
+            let small = feed.thumbnail(epoch, index, SIDE)?;
             Ok(small.map(|small| image(small.media_type, &small.bytes)))
         });
         let images: hubel::Result<Vec<Option<String>>> = images.collect();

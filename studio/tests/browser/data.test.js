@@ -48,7 +48,7 @@ const picture = async (name) => {
 };
 
 test("the opened folder is examined, and findings show their pictures", options, async () => {
-  await page.waitForSelector("data-view .findings img, data-view .findings figcaption");
+  await page.waitForSelector("data-view .of-kind img, data-view .of-kind figcaption");
   assert.match(await page.title(), /^Data/);
   assert.match(await page.innerText("data-view p.problem"), /cannot be trusted until the marked problems are fixed/);
   const kinds = await page.locator("[name='data-kind'] + label b").allInnerTexts();
@@ -57,13 +57,13 @@ test("the opened folder is examined, and findings show their pictures", options,
   // The keyboard goes from kind to kind.
   await page.focus("#data-kind-unreadable");
   await page.keyboard.press("ArrowDown");
-  await page.waitForFunction(() => document.querySelectorAll(".findings img").length === 2);
-  const names = await page.locator(".findings figcaption").allInnerTexts();
+  await page.waitForFunction(() => document.querySelectorAll(".of-kind img").length === 2);
+  const names = await page.locator(".of-kind figcaption").allInnerTexts();
   assert.deepEqual(names.sort(), ["level/3.pgm", "upright/copy.pgm"]);
   assert.equal(await page.evaluate(() => document.activeElement?.id), "data-kind-label-conflict");
   assert.equal((await state(page)).get("kind"), "label-conflict");
   await page.reload();
-  await page.waitForFunction(() => document.querySelectorAll(".findings img").length === 2);
+  await page.waitForFunction(() => document.querySelectorAll(".of-kind img").length === 2);
   const counts = await page.locator("[aria-label='Samples of each class'] tbody tr").allInnerTexts();
   assert.deepEqual(counts.map((row) => row.trim().split(/\s+/).join(" ")), ["falling 5", "level 41", "rising 41", "upright 41"]);
 });
@@ -112,9 +112,9 @@ test("nothing elsewhere is read, also by a link in the data", options, async () 
 for (const scheme of /** @type {const} */ (["light", "dark"])) {
   test(`the view is accessible and fits every width, ${scheme}`, options, async () => {
     page = await visit(chromium, url, { colorScheme: scheme, noted });
-    await page.waitForSelector("data-view .findings");
+    await page.waitForSelector("data-view .of-kind");
     await go(page, `#data?data=${encodeURIComponent(data)}&kind=label-conflict&augment=strong`);
-    await page.waitForFunction(() => document.querySelectorAll(".findings img").length === 2);
+    await page.waitForFunction(() => document.querySelectorAll(".of-kind img").length === 2);
     await page.waitForSelector(".versions img");
     for (const width of [1280, 390, 320]) {
       await page.setViewportSize({ width, height: 900 });

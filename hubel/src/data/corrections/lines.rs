@@ -111,6 +111,25 @@ pub(super) fn written(lines: &[Line]) -> String {
     text
 }
 
+/// Reads arbitrary bytes for [`crate::fuzzing`], and checks that what is written is read again.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzzed(bytes: &[u8]) -> bool {
+    let Ok(lines) = read(bytes.to_vec()) else {
+        return false;
+    };
+    // A line has a separator at least.
+    assert!(lines.len() <= bytes.len());
+    let again = read(written(&lines).into_bytes()).expect("what is written is read");
+    let bare = |lines: &[Line]| -> Vec<(String, Correction)> {
+        let lines = lines.iter();
+        lines
+            .map(|line| (line.path.clone(), line.correction.clone()))
+            .collect()
+    };
+    assert_eq!(bare(&again), bare(&lines));
+    true
+}
+
 /// A field, in quotes if it needs them.
 fn quoted(field: &str) -> String {
     let is_special = |letter: char| matches!(letter, ',' | ';' | '\t' | '"' | '\n' | '\r');

@@ -303,3 +303,50 @@ fn texts_and_recordings_are_corrected_too() {
         assert_eq!(samples(root, &opened(root).unwrap()), expected);
     }
 }
+
+#[test]
+fn a_folder_of_frames_is_one_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let mut state = 1_u32;
+    for class in ["jump", "run"] {
+        for clip in 0..6 {
+            let clip = root.join(class).join(format!("clip{clip}"));
+            fs::create_dir_all(&clip).unwrap();
+            for frame in 0..4 {
+                let mut bytes = b"P5 16 16 255\n".to_vec();
+                bytes.extend((0..256).map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 24) as u8
+                }));
+                fs::write(clip.join(format!("{frame:03}.pgm")), bytes).unwrap();
+            }
+        }
+    }
+    let before = samples(root, &opened(root).unwrap());
+    assert_eq!(before.len(), 12);
+    write(root, "jump/clip3,run\nrun/clip1,\n");
+    let splits = opened(root).unwrap();
+    let note = "1 label is corrected by hubel-labels.csv, and 1 clip is left out";
+    assert!(
+        splits.notes.iter().any(|known| known == note),
+        "{:?}",
+        splits.notes
+    );
+    let mut expected = before;
+    expected.get_mut(Path::new("jump/clip3")).unwrap().1 = "run".into();
+    expected.remove(Path::new("run/clip1"));
+    assert_eq!(samples(root, &splits), expected);
+    // A frame is no sample.
+    write(root, "jump/clip3/001.pgm,run\n");
+    assert!(problem(root).contains("is none of the clips"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_corrections_or_an_error(lines in "[a-b,;\"\t \r\n]{0,60}") {
+        for header in ["path,class\n", "path;class\n", "path\tclass\r\n"] {
+            super::fuzzed(format!("{header}{lines}").as_bytes());
+        }
+    }
+}
