@@ -217,7 +217,7 @@ class RunsView extends HTMLElement {
       ...runs.map((run) => [
         html("span", { class: "run" }, this.#box(run), html("label", { for: `run-${run.name}` }, run.name)),
         ...(run.problem ? [run.problem, "", "", "", "", ""] : [
-          html("span", { class: `state ${run.state.replace(" ", "-")}` }, stateOf(run)), this.#button(run), shortened(run.network ?? ""), run.epochs_done ? grouped(run.epochs_done) : "",
+          html("span", { class: `state ${run.state.replace(" ", "-")}` }, run.state), this.#button(run), shortened(run.network ?? ""), epochsOf(run),
           run.loss === null ? "" : short(run.loss), run.validation_accuracy === null ? "" : short(run.validation_accuracy, true)]),
       ]),
     ];
@@ -350,9 +350,10 @@ class RunsView extends HTMLElement {
  */
 const failure = (name, problem) => html("pre", { class: "problem" }, `${name}: ${problem}`);
 
-/** @param {Run} run */
-function stateOf({ state, epochs_done, epochs }) {
-  return epochs === null || state === "finished" ? state : `${state}, ${epochs_done} of ${epochs}`;
+/** @param {Run} run `156 of 400`, as long as it has not ended. */
+function epochsOf({ state, epochs_done, epochs }) {
+  if (epochs !== null && state !== "finished") return `${grouped(epochs_done)} of ${grouped(epochs)}`;
+  return epochs_done ? grouped(epochs_done) : "";
 }
 
 /** @param {string} text A text of many layers has no place in a table. */
