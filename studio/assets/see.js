@@ -375,6 +375,7 @@ class SeeView extends HTMLElement {
       kernel: (reader) => this.#seen?.layers[reader < 0 ? layer : reader].kernel ?? null,
       choose: (to, which) => this.#choose(to, which),
     });
+    this.#strip.connect(map.made?.parts ?? []);
     const isSum = map.made?.adds != null;
     const lead = isBackward
       ? "The gradient by this map is the sum of what the maps after it pass back."

@@ -30,7 +30,7 @@ class PictureSources extends HTMLElement {
 
   #pad = html("canvas", { class: "pad", width: SIDE, height: SIDE, role: "img", tabindex: 0, "aria-label": "Pad to draw on with the mouse or a finger" });
   #file = html("input", { type: "file", id: "see-file", accept: "image/*,.wav", onchange: () => void this.#chosen(this.#file.files?.[0]) });
-  #samples = html("div", { class: "samples", role: "group", "aria-label": "Held-out samples" });
+  #samples = html("div", { class: "samples", role: "group", "aria-label": "Samples of its data" });
   #says = html("p", { class: "says", role: "status" });
   #problem = html("div", { "aria-live": "polite" });
   #pager = html("div", { class: "pager" });
@@ -51,7 +51,7 @@ class PictureSources extends HTMLElement {
       html("div", { class: "choose" },
         html("h3", {}, "Or choose a file"),
         this.#label, this.#file,
-        html("h3", {}, "Or a sample that was held out in training"),
+        html("h3", {}, "Or a sample of its data"),
         this.#samples, this.#pager, this.#says, this.#problem),
     );
     this.#pad.addEventListener("pointerdown", (event) => this.#begin(event));

@@ -1,5 +1,5 @@
 // All layers as small pictures, from the input to the last one. One map of one layer is chosen.
-import { html } from "./element.js";
+import { html, svg } from "./element.js";
 import { family } from "./blocks.js";
 
 /**
@@ -20,6 +20,7 @@ class LayerStrip extends HTMLElement {
 
   #list = html("div", { class: "strip", role: "listbox", tabindex: 0, "aria-label": "Layers, from the input to the last one", "aria-orientation": "horizontal" });
 
+  #lines = svg("svg", { class: "lines", "aria-hidden": "true" });
   /** What is chosen, for screen readers. */
   #says = html("p", { class: "heard", role: "status" });
 
@@ -35,7 +36,7 @@ class LayerStrip extends HTMLElement {
    * @param {{ image: HTMLImageElement, cell: number, rows: number }} overview
    */
   show(layers, { image, cell, rows }) {
-    const keeps = this.#layers.length === layers.length && this.#list.childElementCount === layers.length;
+    const keeps = this.#layers.length === layers.length;
     this.#layers = layers;
     const columns = layers.map((layer, index) => {
       const canvas = html("canvas", { width: cell, height: rows * cell, "aria-hidden": "true" });
@@ -57,8 +58,37 @@ class LayerStrip extends HTMLElement {
         html("span", { class: "soft size" }, layer.size), hidden > 0 ? html("span", { class: "soft size" }, `+ ${hidden.toLocaleString("en-US")} more`) : null);
     });
     const scrolled = this.#list.scrollLeft;
-    this.#list.replaceChildren(...columns);
+    this.#list.replaceChildren(...columns, this.#lines);
     if (keeps) this.#list.scrollLeft = scrolled;
+  }
+
+  /**
+   * Draws lines from the maps that the chosen one is made of; backwards, from those that its gradient comes from.
+   * @param {{ layer: number, channel: number }[]} parts
+   */
+  connect(parts) {
+    this.#lines.replaceChildren();
+    const box = this.#list.getBoundingClientRect();
+    const end = this.#middle(this.#layer, this.#channel, box);
+    if (end === null) return;
+    this.#lines.setAttribute("width", String(this.#list.scrollWidth));
+    this.#lines.setAttribute("height", String(this.#list.scrollHeight));
+    for (const { layer, channel } of parts) {
+      const start = this.#middle(layer, channel, box);
+      if (start === null) continue;
+      // From the edge of one map to the edge of the other.
+      const side = (SIDE / 2) * Math.sign(end[0] - start[0]);
+      const [from, to, middle] = [start[0] + side, end[0] - side, (start[0] + end[0]) / 2];
+      this.#lines.append(svg("path", { d: `M${from} ${start[1]} C${middle} ${start[1]} ${middle} ${end[1]} ${to} ${end[1]}` }));
+    }
+  }
+
+  /** The middle of a small map within the row; null if it is not shown. @returns {[number, number] | null} */
+  #middle(/** @type {number} */ layer, /** @type {number} */ channel, /** @type {DOMRect} */ box) {
+    const place = this.#layers[layer]?.channels.indexOf(channel) ?? -1;
+    const stack = this.#list.querySelector(`[data-layer="${layer}"] .stack`)?.getBoundingClientRect();
+    if (place < 0 || !stack) return null;
+    return [stack.left - box.left + this.#list.scrollLeft + SIDE / 2, stack.top - box.top + this.#list.scrollTop + place * (SIDE + GAP) + SIDE / 2];
   }
 
   /**
@@ -69,7 +99,8 @@ class LayerStrip extends HTMLElement {
   mark(layer, channel) {
     [this.#layer, this.#channel] = [layer, channel];
     this.#list.querySelectorAll(".chosen-map").forEach((frame) => frame.remove());
-    for (const column of this.#list.children) column.setAttribute("aria-selected", String(Number(column.getAttribute("data-layer")) === layer));
+    this.#lines.replaceChildren();
+    for (const column of this.#list.querySelectorAll("[data-layer]")) column.setAttribute("aria-selected", String(Number(column.getAttribute("data-layer")) === layer));
     const column = this.#list.children[layer];
     if (!column) return;
     this.#list.setAttribute("aria-activedescendant", column.id);

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { audit, go, state, visit } from "./page.js";
+import { audit, go, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { browser, kill, missing, start, studio } from "./server.js";
 
@@ -177,6 +177,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       assert.ok(wide <= width, `${wide} wide at ${width}`);
       if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
       await picture(`mistakes-${width}-${scheme}`);
+      if (width === 1280 && scheme === "light") await readmePicture(page, "studio-mistakes", 1200);
     }
   });
 }

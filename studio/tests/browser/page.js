@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
@@ -67,3 +68,16 @@ export const go = (page, hash) => page.evaluate((hash) => void (location.hash = 
 
 /** @param {import("playwright-core").Page} page @returns {Promise<URLSearchParams>} The state in the address. */
 export const state = async (page) => new URLSearchParams((await page.evaluate(() => location.hash)).split("?")[1]);
+
+/**
+ * The upper part of the page, for the README: docs/pictures has it under this name.
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ * @param {number} height
+ */
+export async function readmePicture(page, name, height) {
+  const folder = process.env.HUBEL_STUDIO_PICTURES;
+  if (!folder) return;
+  await page.evaluate(() => /** @type {HTMLElement | null} */ (document.activeElement)?.blur());
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true, clip: { x: 0, y: 0, width: 1280, height } });
+}

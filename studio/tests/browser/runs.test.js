@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { visit } from "./page.js";
+import { readmePicture, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { browser, kill, missing, studio } from "./server.js";
 
@@ -141,6 +141,7 @@ test("a run is started, watched, stopped and resumed, over a restart of the serv
   const shown = await page.locator("[aria-label='Values of runs/watched'] tbody th").allInnerTexts();
   assert.deepEqual(shown, Array.from({ length: EPOCHS }, (_, index) => String(index + 1)));
   await picture("runs-watched");
+  await readmePicture(page, "studio-runs", 900);
   const unexpected = errors.splice(0).filter((error) => !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/.test(error));
   assert.deepEqual(unexpected, []);
 });

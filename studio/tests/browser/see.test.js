@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, go, state, visit } from "./page.js";
+import { audit, go, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { PROGRAM, browser, kill, missing, start, studio } from "./server.js";
 
@@ -132,12 +132,20 @@ test("a digit drawn with the mouse is recognised", options, async () => {
   await page.mouse.down();
   for (const point of seven.slice(1)) await page.mouse.move(...at(...point), { steps: 6 });
   await page.mouse.up();
-  await picture("see-drawn");
   await page.waitForFunction(() => document.querySelector(".verdict b")?.textContent === "7");
   await page.click(".classes [data-class='7']");
   await valueOf("Probability of 7");
   assert.ok((await result()) > 0.5);
-  await picture("see-drawn");
+  // The picture of the README.
+  const drawn = await page.evaluate(() => location.hash);
+  await go(page, drawn.replace(/layer=\d+/, "layer=4").replace(/map=\d+/, "map=11").replace(/&softmax=\d/, ""));
+  await valueOf("map 11");
+  // A map that the overview shows, with lines from those that it is made of.
+  await page.focus(".strip");
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowDown"]) await page.keyboard.press(key);
+  await page.waitForSelector(".lines path", { state: "attached" });
+  await page.evaluate(() => scrollTo(0, 0));
+  await readmePicture(page, "studio-see", 1300);
 });
 
 test("Grad-CAM lies over the picture, and is checked", options, async () => {
