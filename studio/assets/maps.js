@@ -118,7 +118,7 @@ export function legend(scale) {
 export function number(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-4 || size >= 1e6) return value.toExponential(2).replace("-", "−").replace("e−", "e−");
+  if (size < 1e-4 || size >= 1e6) return value.toExponential(2).replaceAll("-", "−");
   const digits = Math.max(0, 3 - Math.floor(Math.log10(size)));
   return value.toFixed(Math.min(6, digits)).replace("-", "−");
 }
