@@ -119,7 +119,7 @@ test("a wrong label is found, corrected, and the correction is taken back", opti
 
 test("a sample is left out, and the line of another program counts too", options, async () => {
   await page.check("#mistakes-show-mistakes");
-  await page.waitForSelector(".sample .relabel select");
+  await says("^\\d+ mistakes$");
   const all = Number(/all \((\d+)\)/.exec(await page.innerText(".filters"))?.[1]);
   const card = page.locator(".sample").first();
   const name = await card.locator(".file").innerText();
@@ -130,6 +130,7 @@ test("a sample is left out, and the line of another program counts too", options
   await rm(corrections());
   await page.reload();
   await page.waitForFunction((all) => document.querySelector(".filters")?.textContent?.includes(`all (${all})`), all);
+  await says("^\\d+ mistakes$");
   // What is wrong in the file is said.
   const refused = noted.errors.length;
   await writeFile(corrections(), "path,class\nfalling/nowhere.pgm,rising\n");
@@ -142,7 +143,7 @@ test("a sample is left out, and the line of another program counts too", options
 
 test("a picture leads to the view See", options, async () => {
   await go(page, "#mistakes?show=all");
-  await page.waitForSelector(".sample a");
+  await says("^\\d+ images$");
   const card = page.locator(".sample").nth(2);
   const [name, answer] = [await card.locator(".file").innerText(), await card.locator("dd").nth(1).innerText()];
   await card.locator("a").click();
