@@ -9,9 +9,18 @@ async function answer(path, options) {
   if (response.status === 401) {
     throw new Error("This browser has no token for the server. Open the address that `hubel studio` printed.");
   }
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.error);
-  return body;
+  if (response.ok) return response.json();
+  const text = await response.text();
+  throw new Error(reason(text));
+}
+
+/** What an answer says is wrong: its `error`, or its text. @param {string} text */
+function reason(text) {
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return text;
+  }
 }
 
 /** @param {string} path */

@@ -26,8 +26,11 @@ class LiveCamera extends HTMLElement {
 
   async toggle() {
     if (this.#stream) return this.stop();
+    this.#button.disabled = true;
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+      // The view may have been left while the browser asked for permission.
+      if (!this.isConnected) return stream.getTracks().forEach((track) => track.stop());
       this.#stream = stream;
       this.#video.srcObject = stream;
       this.#video.hidden = false;
@@ -37,6 +40,8 @@ class LiveCamera extends HTMLElement {
     } catch (error) {
       this.stop();
       this.#problem.replaceChildren(html("p", { class: "problem" }, `The camera cannot be used: ${error instanceof Error ? error.message : error}`));
+    } finally {
+      this.#button.disabled = false;
     }
     this.dispatchEvent(new Event("switched"));
   }

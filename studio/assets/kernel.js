@@ -75,7 +75,7 @@ class HandKernel extends HTMLElement {
     this.#apply();
   }
 
-  /** The arrow keys go from cell to cell, up and down always, and sideways at the ends of a number. */
+  /** The arrow keys go up and down between the cells. */
   #move(/** @type {KeyboardEvent} */ event, /** @type {number} */ place) {
     /** @type {Record<string, number>} */
     const steps = { ArrowUp: -this.#side, ArrowDown: this.#side };
@@ -103,7 +103,7 @@ class HandKernel extends HTMLElement {
     this.#result.replaceChildren(
       html("figure", {}, html("img", { src: image, alt: "The response of the kernel at each place" }), html("figcaption", {}, "response at each place")),
       html("figure", {}, html("img", { src: framed, alt: `The picture with the strongest places framed; the strongest is at row ${at[0]}, column ${at[1]}` }), html("figcaption", {}, "strongest places")),
-      html("p", { class: "sum" }, `The strongest, at row ${at[0]}, column ${at[1]}: ${products.join(" + ").replaceAll("· −", "· −")} = ${number(result)}`),
+      html("p", { class: "sum" }, `The strongest, at row ${at[0]}, column ${at[1]}: ${products.join(" + ")} = ${number(result)}`),
     );
   }
 }

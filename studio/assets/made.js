@@ -1,6 +1,6 @@
 // How one map is made: the maps it reads, the kernel for each, what each adds, and the sum. Backwards: the maps that its gradient comes from.
 import { html } from "./element.js";
-import { cut, framed, number, shade } from "./maps.js";
+import { cut, framed, number, shade, short } from "./maps.js";
 
 /** @typedef {import("./maps.js").Scale} Scale */
 /**
@@ -52,7 +52,7 @@ function weights(values, [height, width], label) {
   const most = Math.max(...values.map(Math.abs), 1e-12);
   const rows = Array.from({ length: height }, (_, row) =>
     html("tr", {}, ...values.slice(row * width, (row + 1) * width).map((value) => {
-      const cell = html("td", { title: number(value) }, width <= 3 && height <= 3 ? value.toFixed(2).replace("-", "−").replace("0.", ".") : "");
+      const cell = html("td", { title: number(value) }, width <= 3 && height <= 3 ? short(Number(value.toFixed(2))).replace(/^(−?)0\./, "$1.") : "");
       Object.assign(cell.style, shade(SIGNED(most), value));
       return cell;
     })));

@@ -114,6 +114,13 @@ export function legend(scale) {
   return html("p", { class: "scale soft" }, number(low), " ", bar, " ", number(high));
 }
 
+/** A number for a small cell: at most six letters. @param {number} value */
+export function short(value) {
+  const size = Math.abs(value);
+  const text = value === 0 ? "0" : size < 1e-3 || size >= 1e4 ? value.toExponential(0) : Number(value.toPrecision(3)).toString();
+  return text.replaceAll("-", "−");
+}
+
 /** A number with four digits that count, aligned in tables. @param {number} value */
 export function number(value) {
   if (value === 0) return "0";

@@ -16,8 +16,11 @@ export function microphone(use, refuse) {
 
   async function pressed() {
     if (recorder !== null) return recorder.stop();
+    button.disabled = true;
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      // The view may have been left while the browser asked for permission.
+      if (!button.isConnected) return stream.getTracks().forEach((track) => track.stop());
       /** @type {Blob[]} */
       const parts = [];
       const own = new MediaRecorder(stream);
@@ -27,14 +30,21 @@ export function microphone(use, refuse) {
         recorder = null;
         button.textContent = "Record";
         stream.getTracks().forEach((track) => track.stop());
-        wav(new Blob(parts)).then(use, (error) => refuse(String(error)));
+        if (button.isConnected) wav(new Blob(parts)).then(use, (error) => refuse(String(error)));
       });
       own.start();
       button.textContent = "Stop";
-      setTimeout(() => own.state === "recording" && own.stop(), LONGEST);
+      const begun = performance.now();
+      const watch = setInterval(() => {
+        const isOver = !button.isConnected || performance.now() - begun > LONGEST;
+        if (isOver && own.state === "recording") own.stop();
+        if (own.state !== "recording") clearInterval(watch);
+      }, 200);
     } catch (error) {
       recorder = null;
       refuse(`The microphone cannot be used: ${error instanceof Error ? error.message : error}`);
+    } finally {
+      button.disabled = false;
     }
   }
 

@@ -5,6 +5,7 @@ import { html, table } from "./element.js";
 import { HandKernel } from "./kernel.js";
 import { madeOf } from "./made.js";
 import { areaOf, framed, legend, mark, number, painted, picture } from "./maps.js";
+import { probability, verdict } from "./probabilities.js";
 import { PictureSources } from "./sources.js";
 import { LayerStrip } from "./strip.js";
 import { backwards, forwards } from "./value.js";
@@ -35,6 +36,11 @@ const STEP = 450;
 
 class SeeView extends HTMLElement {
   #isBuilt = false;
+  #opens = 0;
+  /** A picture that was sent stays when another model of the same kind is chosen. */
+  #isOtherModel = false;
+  /** Whether the address names no place: then the strongest value of the map is chosen. */
+  #isFirst = false;
   /** @type {Model[]} */
   #models = [];
   #state = { model: "", picture: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "", text: "" };
@@ -51,17 +57,21 @@ class SeeView extends HTMLElement {
   #of = html("fieldset", { class: "switch" }, html("legend", {}, "Shown"));
   #class = html("select", { id: "see-class", onchange: () => this.#explain() });
   #against = html("select", { id: "see-against", onchange: () => this.#explain() });
+  #which = html("section", { class: "card controls", "aria-label": "Which model" });
   #question = html("div", { class: "fields question" });
+  #nothing = html("div", { hidden: true }, html("p", { class: "empty" }, "There is no trained model in this folder yet. Train one in ", html("a", { href: "#runs?start=1" }, "Runs"), " or ", html("a", { href: "#teach" }, "Teach"), ", or open one with ", html("code", {}, "hubel studio MODEL"), "."));
   #sources = new PictureSources();
   #why = new WhyPicture();
   #classes = html("div", { class: "classes" });
-  #verdict = html("p", { class: "verdict", role: "status" });
+  #verdict = html("div", {});
   #problem = html("div", { "aria-live": "polite" });
   #strip = new LayerStrip();
   #gallery = html("section", { class: "card gallery", "aria-label": "All maps of the layer" });
   #detail = html("section", { class: "card one-map", "aria-label": "One map" });
-  #value = html("section", { class: "card one-value", "aria-label": "One value", "aria-live": "polite" });
+  #value = html("section", { class: "card one-value", tabindex: 0, "aria-label": "One value", "aria-live": "polite" });
+  #made = html("section", { class: "card made", "aria-label": "How the map is made" });
   #kernel = new HandKernel();
+  #ownKernel = html("details", {});
   #words = new WordsView();
   #ofPictures = html("div", {});
   #shown = html("div", { class: "shown", hidden: true });
@@ -69,12 +79,33 @@ class SeeView extends HTMLElement {
   #play = html("button", { type: "button", class: "plain", onclick: () => this.#togglePlay() }, "Play");
 
   #look = latest(
-    (/** @type {unknown} */ asked) => post("see", asked),
-    (/** @type {Seen} */ seen) => void this.#saw(seen),
+    async (/** @type {unknown} */ asked) => {
+      const seen = /** @type {Seen} */ (await post("see", asked));
+      return { seen, image: await picture(seen.overview.image) };
+    },
+    ({ seen, image }) => this.#saw(seen, image),
     (error) => this.#refuse(error),
   );
-  #askLayer = latest((/** @type {unknown} */ asked) => post("see/layer", asked), (/** @type {Maps} */ maps) => void this.#showLayer(maps), (error) => this.#gallery.replaceChildren(html("p", { class: "problem" }, error.message)));
-  #askMap = latest((/** @type {unknown} */ asked) => post("see/map", asked), (/** @type {OneMap} */ map) => void this.#showMap(map), (error) => this.#detail.replaceChildren(html("p", { class: "problem" }, error.message)));
+  #askLayer = latest(
+    async (/** @type {unknown} */ asked) => {
+      const maps = /** @type {Maps} */ (await post("see/layer", asked));
+      return { maps, sheet: await picture(maps.image) };
+    },
+    ({ maps, sheet }) => this.#showLayer(maps, sheet),
+    (error) => {
+      this.#maps = null;
+      this.#gallery.replaceChildren(html("p", { class: "problem" }, error.message));
+    },
+  );
+  #askMap = latest(
+    async (/** @type {unknown} */ asked) => {
+      const map = /** @type {OneMap} */ (await post("see/map", asked));
+      const [read, adds] = await Promise.all([map.made?.read, map.made?.adds].map((url) => (url ? picture(url) : null)));
+      return { map, read, adds };
+    },
+    ({ map, read, adds }) => this.#showMap(map, read, adds),
+    (error) => this.#detail.replaceChildren(html("p", { class: "problem" }, error.message)),
+  );
   #askValue = latest(
     ({ path, body }) => post(path, body),
     (found) => this.#showValue(found),
@@ -89,10 +120,9 @@ class SeeView extends HTMLElement {
     const field = (/** @type {HTMLElement} */ control, /** @type {string} */ label, kind = "") => html("div", { class: `field ${kind}` }, html("label", { for: control.id }, label), control);
     this.append(
       html("h1", {}, "See"),
-      html("section", { class: "card controls", "aria-label": "Which model" },
-        html("div", { class: "fields" }, field(this.#model, "Model", "grows"), this.#question)),
-      this.#words, this.#ofPictures,
+      this.#which, this.#nothing, this.#words, this.#ofPictures,
     );
+    this.#which.append(html("div", { class: "fields" }, field(this.#model, "Model", "grows"), this.#question));
     this.#question.append(field(this.#class, "Explained class"), field(this.#against, "rather than"), this.#of);
     this.#ofPictures.append(
       html("div", { class: "looking" },
@@ -104,8 +134,8 @@ class SeeView extends HTMLElement {
     );
     this.#shown.append(
       html("section", { "aria-label": "All layers" }, html("h2", {}, "All layers"), html("p", { class: "soft" }, "Click a map, or go through them with the arrow keys. Red and bright values are large, blue ones negative."), this.#strip),
-      html("div", { class: "map-and-value" }, this.#gallery, this.#detail, this.#value),
-      html("details", { class: "card own-kernel" }, html("summary", {}, "A kernel of your own"), html("p", { class: "soft" }, "Type weights. The kernel runs over the picture as the network reads it, with values from 0 to 1."), this.#kernel),
+      html("div", { class: "map-and-value" }, this.#gallery, this.#detail, this.#value, this.#made),
+      this.#ownKernel = html("details", { class: "card own-kernel", ontoggle: () => this.#runKernel() }, html("summary", {}, "A kernel of your own"), html("p", { class: "soft" }, "Type weights. The kernel runs over the picture as the network reads it, with values from 0 to 1."), this.#kernel),
     );
     this.#words.hidden = true;
     this.#words.addEventListener("changed", () => {
@@ -136,10 +166,10 @@ class SeeView extends HTMLElement {
     this.#stop();
     this.#models = await get("models");
     this.#model.replaceChildren(...this.#models.map(({ name, title }) => html("option", { value: name }, title)));
-    if (this.#models.length === 0) {
-      this.#problem.replaceChildren(html("p", { class: "empty" }, "There is no trained model in this folder yet. Train one, for example with `hubel train mnist`, or open one: `hubel studio MODEL`."));
-      return;
-    }
+    const isEmpty = this.#models.length === 0;
+    this.#nothing.hidden = !isEmpty;
+    for (const part of [this.#which, this.#words, this.#ofPictures]) part.hidden = isEmpty;
+    if (isEmpty) return;
     const usual = start.has_model ? "" : (start.run ?? this.#models[0].name);
     const limits = { usual: 0, least: 0, most: 1_000_000 };
     const text = (/** @type {string} */ name) => values.get(name) ?? "";
@@ -147,27 +177,46 @@ class SeeView extends HTMLElement {
       model: values.get("model") ?? usual,
       picture: text("picture"), of: values.get("of") === "gradients" ? "gradients" : "values", class: text("class"), against: text("against"),
       layer: whole(values, "layer", { ...limits, usual: 1 }), channel: whole(values, "map", limits), row: whole(values, "row", limits), column: whole(values, "column", limits),
-      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: text("softmax"), text: text("text"),
+      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: /^\d+$/.test(text("softmax")) ? String(Math.min(Number(text("softmax")), 1_000_000)) : "", text: text("text"),
     };
+    this.#isFirst = values.get("row") === null;
     this.#model.value = this.#state.model;
     /** @type {HTMLInputElement} */ (this.#of.querySelector(`[value=${this.#state.of}]`)).checked = true;
+    if (!this.#models.some(({ name }) => name === this.#state.model)) {
+      for (const part of [this.#words, this.#ofPictures]) part.hidden = true;
+      this.#nothing.replaceChildren(html("p", { class: "problem" }, `There is no model ${this.#state.model} in this folder; choose another one.`));
+      this.#nothing.hidden = false;
+      return;
+    }
     await this.#open();
   }
 
   /** Shows the samples of the model, and looks at the picture. */
   async #open() {
+    this.#opens += 1;
+    const own = this.#opens;
+    const before = this.#sources.kind;
     await this.#sources.show(this.#state.model, this.#state.picture || null);
-    const isText = this.#sources.kind === "text";
+    // Another model may have been chosen meanwhile.
+    if (own !== this.#opens) return;
+    const { kind, classes, first } = this.#sources;
+    const isText = kind === "text";
+    this.#nothing.hidden = true;
     this.#words.hidden = !isText;
     this.#ofPictures.hidden = this.#question.hidden = isText;
+    for (const name of /** @type {const} */ (["class", "against"])) if (!classes.includes(this.#state[name])) this.#state[name] = "";
     if (isText) {
       this.#state.picture = "";
       return this.#words.show(this.#state.model, this.#state.text, this.#state.class);
     }
-    if (this.#state.picture === "") this.#state.picture = this.#sources.first ?? "";
-    await this.#sources.show(this.#state.model, this.#state.picture || null);
+    if (this.#isOtherModel && kind !== before) this.#state.picture = "";
+    this.#isOtherModel = false;
+    if (this.#state.picture === "" && first !== null) {
+      this.#state.picture = first;
+      await this.#sources.show(this.#state.model, first);
+    }
     if (this.#state.picture === "") {
-      this.#problem.replaceChildren(html("p", { class: "empty" }, "Draw a picture, or choose a file."));
+      this.#problem.replaceChildren(html("p", { class: "empty" }, kind === "picture" ? "Draw a picture, or choose a file." : kind === "recording" ? "Speak, or choose a file." : "Choose a file."));
       return;
     }
     await this.#lookAgain();
@@ -192,17 +241,19 @@ class SeeView extends HTMLElement {
   #chooseModel() {
     Object.assign(this.#state, { model: this.#model.value, class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "", text: "" });
     if (this.#state.picture.startsWith("sample:")) this.#state.picture = "";
+    this.#isOtherModel = this.#isFirst = true;
     this.#stop();
     void this.#open();
   }
 
   #choosePicture(/** @type {string} */ chosen) {
-    Object.assign(this.#state, { picture: chosen, class: "", against: "" });
+    this.#state.picture = chosen;
     void this.#lookAgain();
   }
 
   #explain() {
-    Object.assign(this.#state, { class: this.#class.value, against: this.#against.value });
+    const [named, against] = [this.#class.value, this.#against.value];
+    Object.assign(this.#state, { class: named, against: against === named ? "" : against });
     void this.#lookAgain();
   }
 
@@ -214,10 +265,11 @@ class SeeView extends HTMLElement {
   #refuse(/** @type {Error} */ error) {
     this.#problem.replaceChildren(html("p", { class: "problem" }, error.message));
     this.#shown.classList.add("stale");
+    this.classList.add("refused");
   }
 
-  async #saw(/** @type {Seen} */ seen) {
-    const image = await picture(seen.overview.image);
+  #saw(/** @type {Seen} */ seen, /** @type {HTMLImageElement} */ image) {
+    this.classList.remove("refused");
     this.#seen = seen;
     this.#problem.replaceChildren(...(seen.picture.remarks.length > 0 ? [html("p", { class: "fair" }, `${seen.picture.remarks.join("; ")}.`)] : []));
     this.#shown.hidden = false;
@@ -234,8 +286,13 @@ class SeeView extends HTMLElement {
     this.#why.show(seen.picture, this.#asked(), this.#state.why);
     this.#predicted(seen);
     this.#strip.show(seen.layers, { image, cell: seen.overview.cell, rows: seen.overview.rows });
-    this.#kernel.show({ model: this.#state.model, picture: this.#state.picture });
+    this.#runKernel();
     this.#choose(layer, this.#state.channel, true);
+  }
+
+  /** The kernel made by hand runs only while it is shown. */
+  #runKernel() {
+    if (this.#ownKernel.open && this.#state.picture !== "") this.#kernel.show({ model: this.#state.model, picture: this.#state.picture });
   }
 
   /** Keeps map, row and column within the layer. */
@@ -248,22 +305,18 @@ class SeeView extends HTMLElement {
 
   #predicted(/** @type {Seen} */ { prediction, picture: { truth, name }, score }) {
     const [first] = prediction.classes;
-    const right = truth === null ? "" : truth === first.class ? ` This is right.` : ` The data says ${truth}.`;
-    this.#verdict.replaceChildren(html("b", {}, prediction.is_sure ? first.class : `not sure: ${first.class}?`), ` ${(100 * first.probability).toFixed(1)} %.${right}`, html("br"), html("span", { class: "soft" }, name));
+    const right = truth === null ? "" : truth === first.class ? " This is right." : ` The data says ${truth}.`;
+    this.#verdict.replaceChildren(verdict(first, prediction.is_sure, right), html("p", { class: "soft" }, name));
     this.#verdict.classList.toggle("wrong", truth !== null && truth !== first.class);
-    const rows = prediction.classes.slice(0, 10).map(({ index, class: named, probability, logit }) => {
-      const bar = html("span", { class: "bar", "aria-hidden": "true" });
-      bar.style.width = `${100 * probability}%`;
-      return html("button", { type: "button", class: "probability", "data-class": index, "aria-pressed": String(this.#state.softmax === String(index)), title: `logit ${number(logit)}. Click for the softmax.`, onclick: () => this.#chooseSoftmax(index) },
-        html("span", { class: "named" }, named), html("span", { class: "track" }, bar), html("span", { class: "percent" }, `${(100 * probability).toFixed(probability > 0.0995 ? 1 : 2)} %`));
-    });
+    const rows = prediction.classes.slice(0, 10).map((one) => probability(one, {
+      "data-class": one.index, title: `logit ${number(one.logit)}. Click for the softmax.`, onclick: () => this.#chooseSoftmax(one.index),
+    }));
     this.#classes.replaceChildren(...rows, html("p", { class: "soft" }, `Explained: ${score.class}${score.against ? ` rather than ${score.against}` : ""}, ${score.against ? "difference of logits" : "logit"} ${number(score.value)}.`));
   }
 
   #chooseSoftmax(/** @type {number} */ index) {
     this.#state.softmax = String(index);
     this.#askForValue();
-    for (const button of this.#classes.querySelectorAll("[data-class]")) button.setAttribute("aria-pressed", String(button.getAttribute("data-class") === String(index)));
     this.#remember();
     this.#value.scrollIntoView({ block: "nearest" });
   }
@@ -296,9 +349,8 @@ class SeeView extends HTMLElement {
     return layer === 0 ? "input" : `${kind} ${name}`;
   }
 
-  async #showLayer(/** @type {Maps} */ maps) {
+  #showLayer(/** @type {Maps} */ maps, /** @type {HTMLImageElement} */ sheet) {
     this.#maps = maps;
-    const sheet = await picture(maps.image);
     const factor = Math.max(1, Math.round(TILE / Math.max(maps.height, maps.width)));
     const canvas = html("canvas", { width: sheet.width, height: sheet.height, role: "img", "aria-label": `${maps.tiles.length} maps of ${this.#title(this.#state.layer)}` });
     /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(sheet, 0, 0);
@@ -354,9 +406,10 @@ class SeeView extends HTMLElement {
     mark(frame, whole, place < 0 ? null : { rows: [row * height, (row + 1) * height], columns: [column * width, (column + 1) * width] });
   }
 
-  async #showMap(/** @type {OneMap} */ map) {
-    const [read, adds] = await Promise.all([map.made?.read, map.made?.adds].map((url) => (url ? picture(url) : null)));
+  #showMap(/** @type {OneMap} */ map, /** @type {HTMLImageElement | null} */ read, /** @type {HTMLImageElement | null} */ adds) {
     this.#map = map;
+    const focused = this.#bigMap.contains(document.activeElement);
+    const isOpen = this.#detail.querySelector("details")?.open ?? false;
     const { layer, channel, of } = this.#state;
     const isBackward = of === "gradients";
     const title = `${this.#title(layer)} · map ${channel}`;
@@ -376,20 +429,31 @@ class SeeView extends HTMLElement {
       choose: (to, which) => this.#choose(to, which),
     });
     this.#strip.connect(map.made?.parts ?? []);
-    const isSum = map.made?.adds != null;
+    const hasParts = (map.made?.parts.length ?? 0) > 0;
+    const isLast = layer === (this.#seen?.layers.length ?? 0) - 1;
     const lead = isBackward
-      ? "The gradient by this map is the sum of what the maps after it pass back."
-      : layer === 0 ? "The picture as the network reads it." : isSum ? "The sum of these is the map." : "It is computed from this.";
+      ? isLast ? "No layer comes after this one: its gradient is that of the score itself." : "The gradient by this map is the sum of what the maps after it pass back."
+      : layer === 0 ? "The picture as the network reads it." : !hasParts ? "Each value reads all values of the layer before." : map.made?.adds ? "The sum of these is the map." : "It is computed from this.";
     const isSingle = map.height * map.width === 1;
-    const values = html("details", {}, html("summary", {}, "as a table"));
-    values.addEventListener("toggle", () => { if (values.open && values.childElementCount === 1) values.append(this.#tableOf(map)); });
-    const focused = this.#detail.contains(document.activeElement);
+    const values = html("details", { open: isOpen }, html("summary", {}, "as a table"));
+    const fill = () => { if (values.open && values.childElementCount === 1) values.append(this.#tableOf(map)); };
+    values.addEventListener("toggle", fill);
+    fill();
+    const time = this.#layer().time;
     this.#detail.replaceChildren(...[
-      html("h2", {}, isBackward ? "Gradient by " : "", title),
-      html("div", { class: "map-with-parts" },
-        html("div", { class: "whole" }, big, legend(map.scale), isSingle ? null : html("div", { class: "buttons" }, this.#play), values),
-        html("div", { class: "made" }, html("p", { class: "soft" }, lead), map.refusal ? html("p", { class: "fair" }, map.refusal) : null, made)),
-    ]);
+      html("h2", {}, isBackward ? "Gradient by " : "", title), big, legend(map.scale),
+      time > 1 ? html("p", { class: "soft" }, `frame ${Math.floor(time / 2) + 1} of ${time}`) : null,
+      isSingle || map.refusal ? null : html("div", { class: "buttons" }, this.#play), values,
+    ].filter((part) => part !== null));
+    this.#made.replaceChildren(...[
+      html("h2", {}, isBackward ? "Where the gradient by this map comes from" : "How this map is made"),
+      map.refusal ? html("p", { class: "fair" }, map.refusal) : html("p", { class: "soft" }, lead), hasParts ? made : null,
+    ].filter((part) => part !== null));
+    if (this.#isFirst && layer > 0) {
+      this.#isFirst = false;
+      const strongest = map.values.reduce((best, value, place) => (Math.abs(value) > Math.abs(map.values[best]) ? place : best), 0);
+      this.#place(Math.floor(strongest / map.width), strongest % map.width);
+    }
     if (focused) big.focus();
     this.#markPlace();
   }
@@ -426,6 +490,7 @@ class SeeView extends HTMLElement {
 
   #askForValue() {
     const { layer, row, column, channel, of, softmax } = this.#state;
+    for (const button of this.#classes.querySelectorAll("[data-class]")) button.setAttribute("aria-pressed", String(button.getAttribute("data-class") === softmax));
     if (softmax !== "") return void this.#askValue({ path: "see/softmax", body: { ...this.#asked(), index: Number(softmax) } });
     if (layer === 0 && of === "values") {
       this.#value.replaceChildren(html("h2", {}, "Input"), html("p", { class: "soft" }, "The values of the input are given: (pixel − mean) / standard deviation. Choose a layer to see how its values are computed."));
@@ -438,7 +503,7 @@ class SeeView extends HTMLElement {
     const isSoftmax = found.rule?.kind === "softmax";
     const isBackward = "origins" in found;
     const [row, column, channel] = found.at;
-    const title = isSoftmax ? `Probability of ${this.#seen?.model.classes[channel]}` : `${isBackward ? "Gradient by " : ""}${found.kind} ${found.layer}, row ${row}, column ${column}, map ${channel}`;
+    const title = isSoftmax ? `Probability of ${this.#seen?.model.classes[channel]}` : `${isBackward ? "Gradient by " : ""}${`${found.kind} ${found.layer}`.trim()}, row ${row}, column ${column}, map ${channel}`;
     const sees = found.sees && !isSoftmax ? html("p", { class: "soft" }, `It sees rows ${found.sees[0][0]} to ${found.sees[0][1] - 1} and columns ${found.sees[1][0]} to ${found.sees[1][1] - 1} of the picture.`) : null;
     const parts = isBackward ? backwards(found) : forwards(found, (layer) => this.#title(layer));
     this.#value.replaceChildren(...[html("h2", {}, title), ...parts, sees].filter((part) => part !== null));
@@ -450,7 +515,7 @@ class SeeView extends HTMLElement {
     const terms = "origins" in found
       ? found.origins.map((/** @type {any} */ origin) => ({ layer: origin.layer, at: origin.at }))
       : [...found.channels.flatMap((/** @type {any} */ one) => one.terms), ...found.terms];
-    for (const part of this.#detail.querySelectorAll("[data-layer]")) {
+    for (const part of this.#made.querySelectorAll("[data-layer]")) {
       const layer = Number(part.getAttribute("data-layer"));
       const frame = part.querySelector(".map");
       const [height, width] = this.#seen?.layers[layer].shape ?? [1, 1];
@@ -461,6 +526,7 @@ class SeeView extends HTMLElement {
   #togglePlay() {
     if (this.#playing !== undefined) return this.#stop();
     this.#play.textContent = "Stop";
+    this.#value.setAttribute("aria-live", "off");
     this.#playing = setInterval(() => {
       const { height = 1, width = 1 } = this.#map ?? {};
       const next = (this.#state.row * width + this.#state.column + 1) % (height * width);
@@ -472,6 +538,7 @@ class SeeView extends HTMLElement {
     clearInterval(this.#playing);
     this.#playing = undefined;
     this.#play.textContent = "Play";
+    this.#value.setAttribute("aria-live", "polite");
   }
 }
 

@@ -23,17 +23,22 @@ class PictureSources extends HTMLElement {
   /** @type {Kind} */
   #kind = "picture";
   #sends = 0;
+  #asks = 0;
+  /** @type {string[]} */
+  #classes = [];
   /** @type {Sample[]} */
   #shown = [];
   /** @type {string | null} */
   #current = null;
 
-  #pad = html("canvas", { class: "pad", width: SIDE, height: SIDE, role: "img", tabindex: 0, "aria-label": "Pad to draw on with the mouse or a finger" });
+  #pad = html("canvas", { class: "pad", width: SIDE, height: SIDE, role: "img", "aria-label": "Pad to draw on with the mouse or a finger" });
   #file = html("input", { type: "file", id: "see-file", accept: "image/*,.wav", onchange: () => void this.#chosen(this.#file.files?.[0]) });
   #samples = html("div", { class: "samples", role: "group", "aria-label": "Samples of its data" });
   #says = html("p", { class: "says", role: "status" });
   #problem = html("div", { "aria-live": "polite" });
-  #pager = html("div", { class: "pager" });
+  #earlier = html("button", { type: "button", class: "plain", onclick: () => void this.#page(Math.max(0, this.#from - COUNT)) }, "← earlier");
+  #later = html("button", { type: "button", class: "plain", onclick: () => void this.#page(this.#from + COUNT) }, "later →");
+  #pager = html("div", { class: "pager", hidden: true }, this.#earlier, this.#later);
   #drawing = html("div", { class: "draw" });
   #speaking = html("div", { class: "speak" });
   #label = html("label", { for: "see-file", class: "drop" });
@@ -81,8 +86,10 @@ class PictureSources extends HTMLElement {
     this.#current = picture;
     if (model !== this.#listed) {
       [this.#model, this.#listed] = [model, model];
-      const index = Number(/^sample:(\d+)$/.exec(picture ?? "")?.[1] ?? 0);
+      const index = Math.min(Number(/^sample:(\d+)$/.exec(picture ?? "")?.[1] ?? 0), 1e9);
       await this.#page(Math.floor(index / COUNT) * COUNT);
+      // There may be fewer samples than the address says.
+      if (this.#count > 0 && this.#shown.length === 0) await this.#page(0);
       this.#offer();
     }
     this.#markSample();
@@ -112,6 +119,11 @@ class PictureSources extends HTMLElement {
     return this.#kind;
   }
 
+  /** The classes of the model. */
+  get classes() {
+    return this.#classes;
+  }
+
   #offer() {
     this.#drawing.hidden = this.#kind !== "picture";
     this.#speaking.hidden = this.#kind !== "recording";
@@ -120,20 +132,25 @@ class PictureSources extends HTMLElement {
   }
 
   async #page(/** @type {number} */ from) {
+    this.#asks += 1;
+    const own = this.#asks;
     try {
-      const { samples, count, which, kind } = await post("samples", { model: this.#model, from, count: COUNT });
-      [this.#from, this.#count, this.#shown, this.#kind] = [from, count, samples, kind];
-      this.#says.textContent = count === 0 ? "The data of this model is not known." : `${from + 1} to ${from + samples.length} of ${count.toLocaleString("en-US")} (${which})`;
+      const { samples, count, which, kind, classes, problem } = await post("samples", { model: this.#model, from, count: COUNT });
+      // An answer for a model that was chosen before comes too late.
+      if (own !== this.#asks) return;
+      [this.#from, this.#count, this.#shown, this.#kind, this.#classes] = [from, count, samples, kind, classes];
+      this.#says.textContent = count === 0 ? (problem ?? "The data of this model is not known.") : `${from + 1} to ${from + samples.length} of ${count.toLocaleString("en-US")} (${which})`;
     } catch (error) {
+      if (own !== this.#asks) return;
       [this.#count, this.#shown] = [0, []];
       this.#says.textContent = error instanceof Error ? error.message : String(error);
     }
     this.#samples.replaceChildren(...this.#shown.map(({ picture, class: named, name, image }) =>
       html("button", { type: "button", "data-picture": picture, title: name, onclick: () => this.#choose(picture) },
         image === null ? null : html("img", { src: image, alt: "" }), html("span", {}, named))));
-    const turn = (/** @type {string} */ text, /** @type {number} */ to) =>
-      html("button", { type: "button", class: "plain", disabled: to < 0 || to >= this.#count, onclick: () => void this.#page(to) }, text);
-    this.#pager.replaceChildren(...(this.#count > COUNT ? [turn("← earlier", this.#from - COUNT), turn("later →", this.#from + COUNT)] : []));
+    this.#pager.hidden = this.#count <= COUNT;
+    this.#earlier.disabled = this.#from === 0;
+    this.#later.disabled = this.#from + COUNT >= this.#count;
     this.#markSample();
   }
 

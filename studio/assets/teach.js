@@ -3,6 +3,7 @@ import { replace } from "./address.js";
 import { get, latest, post, send } from "./api.js";
 import { LiveCamera } from "./camera.js";
 import { html } from "./element.js";
+import { probability, verdict } from "./probabilities.js";
 
 /** @typedef {{ name: string, pictures: string[] }} Class */
 /** @typedef {{ name: string, state: string, epochs_done: number, epochs: number | null, validation_accuracy: number | null, problem?: string }} Run */
@@ -34,6 +35,7 @@ class TeachView extends HTMLElement {
   #watch;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #live;
+  #isTraining = false;
   /** Counts what is being sent. */
   #sending = 0;
 
@@ -44,6 +46,7 @@ class TeachView extends HTMLElement {
   #newClass = html("input", { id: "teach-class", autocomplete: "off", spellcheck: "false", placeholder: "apple" });
   #problem = html("div", { role: "alert" });
   #train = html("button", { type: "button", onclick: () => void this.#begin() }, "Train");
+  #stop = html("button", { type: "button", class: "plain", hidden: true, onclick: () => void post("runs/stop", { run: this.#run }).catch((error) => this.#refuse(error)) }, "Stop");
   #hint = html("p", { class: "soft" });
   #progress = html("div", { class: "teaching", role: "status" });
   #tried = html("section", { class: "card tried", "aria-label": "Try it", hidden: true });
@@ -68,7 +71,7 @@ class TeachView extends HTMLElement {
             html("label", { for: this.#newClass.id }, "New class"), html("div", { class: "buttons" }, this.#newClass, html("button", { type: "submit" }, "Add")))),
         this.#camera, this.#problem),
       this.#cards,
-      html("section", { class: "card controls", "aria-label": "Train" }, html("h2", {}, "Train"), this.#hint, html("div", { class: "buttons" }, this.#train), this.#progress),
+      html("section", { class: "card controls", "aria-label": "Train" }, html("h2", {}, "Train"), this.#hint, html("div", { class: "buttons" }, this.#train, this.#stop), this.#progress),
       this.#tried,
     );
     this.#camera.addEventListener("switched", () => this.#draw());
@@ -93,10 +96,20 @@ class TeachView extends HTMLElement {
   async #open(/** @type {string} */ name, run = "") {
     [this.#name, this.#run] = [name, run];
     this.#nameField.value = name;
-    this.#remember();
+    this.#problem.replaceChildren();
     await this.#read();
+    if (run === "") this.#run = await this.#newestRun();
+    this.#remember();
     void this.#look();
     void this.#tryLive();
+  }
+
+  /** The newest run that was started here for this data set; the program calls it by the path of the data. */
+  async #newestRun() {
+    const { runs } = /** @type {{ runs: Run[] }} */ (await get("runs").catch(() => ({ runs: [] })));
+    const letters = [...`taught/${this.#name}`].map((letter) => (/[\p{L}\p{N}]/u.test(letter) ? letter : "-")).join("");
+    const isOwn = (/** @type {Run} */ { name }) => name.replace(/^.*\//, "").replace(/-\d+$/, "") === letters || name.replace(/^.*\//, "") === letters;
+    return runs.find(isOwn)?.name ?? "";
   }
 
   #remember() {
@@ -137,14 +150,24 @@ class TeachView extends HTMLElement {
   }
 
   #draw() {
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
+    const active = document.activeElement;
+    const focused = active instanceof HTMLElement ? active.dataset.key : undefined;
+    // A name that is being typed is kept.
+    const typed = active instanceof HTMLInputElement && active.classList.contains("class-name") ? active.value : null;
     this.#cards.replaceChildren(...(this.#classes.length === 0
       ? [html("p", { class: "empty" }, "Add two classes or more, and give each some pictures.")]
       : this.#classes.map((one) => this.#card(one))));
-    if (focused) /** @type {HTMLElement | null} */ (this.#cards.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus();
+    const again = focused === undefined ? null : /** @type {HTMLInputElement | null} */ (this.#cards.querySelector(`[data-key="${CSS.escape(focused)}"]`));
+    if (again && typed !== null) again.value = typed;
+    again?.focus();
+    this.#allow();
+  }
+
+  /** Says whether a training can begin. */
+  #allow() {
     const few = this.#classes.filter(({ pictures }) => pictures.length < FEW).map(({ name }) => name);
     const isReady = this.#classes.length >= 2 && this.#classes.every(({ pictures }) => pictures.length >= 2);
-    this.#train.disabled = !isReady;
+    this.#train.disabled = !isReady || this.#isTraining;
     this.#hint.textContent = !isReady
       ? "It needs two classes, with two pictures each at least."
       : few.length > 0 ? `${few.join(", ")}: with fewer than ${FEW} pictures, a class is learned badly.` : "Twenty pictures of each class are a good start.";
@@ -153,7 +176,9 @@ class TeachView extends HTMLElement {
   #card(/** @type {Class} */ { name, pictures }) {
     const id = `teach-files-${name}`;
     const files = html("input", { type: "file", id, accept: "image/*", multiple: true, "data-key": `files ${name}`, onchange: () => void this.#add(name, files.files) });
-    const label = html("input", { value: name, class: "class-name", "aria-label": `Name of the class ${name}`, "data-key": `name ${name}`, onchange: () => void this.#do(() => post("teach/change", { what: "rename", name: this.#name, class: name, to: label.value.trim() })) });
+    const label = html("input", { value: name, class: "class-name", "aria-label": `Name of the class ${name}`, "data-key": `name ${name}`, 
+      // A field that is replaced while someone types in it reports a change, too.
+      onchange: () => label.isConnected && void this.#do(() => post("teach/change", { what: "rename", name: this.#name, class: name, to: label.value.trim() })) });
     const series = html("button", { type: "button", class: "plain", disabled: !this.#camera.isOn, "data-key": `camera ${name}`, title: "Hold for a series",
       onpointerdown: () => this.#beginSeries(name), onpointerup: () => this.#endSeries(), onpointerleave: () => this.#endSeries(),
       onclick: (/** @type {MouseEvent} */ event) => event.detail === 0 && void this.#photograph(name) }, "Hold to photograph");
@@ -215,7 +240,7 @@ class TeachView extends HTMLElement {
   }
 
   async #begin() {
-    this.#train.disabled = true;
+    this.#training(true);
     this.#progress.replaceChildren(html("p", {}, "Starting …"));
     try {
       const { run } = await post("runs/start", { data: `taught/${this.#name}`, network: "", from: BACKBONE, preset: "", epochs: "", learning_rate: "", name: "" });
@@ -223,9 +248,15 @@ class TeachView extends HTMLElement {
       this.#remember();
       await this.#look();
     } catch (error) {
+      this.#training(false);
       this.#progress.replaceChildren(html("pre", { class: "problem" }, error instanceof Error ? error.message : String(error)));
     }
-    this.#train.disabled = false;
+  }
+
+  #training(/** @type {boolean} */ isTraining) {
+    this.#isTraining = isTraining;
+    this.#stop.hidden = !isTraining || this.#run === "";
+    this.#allow();
   }
 
   /** Watches the run until it has ended, and then offers to try the model. */
@@ -234,26 +265,43 @@ class TeachView extends HTMLElement {
     this.#watch = undefined;
     if (this.#run === "") {
       this.#progress.replaceChildren();
+      this.#training(false);
       this.#offer(null);
       return;
     }
-    /** @type {{ runs: Run[], starting?: { name: string, problem?: string }[] }} */
-    const { runs } = await get("runs").catch(() => ({ runs: [] }));
-    const run = runs.find(({ name }) => name === this.#run);
-    const isOver = run !== undefined && run.state === "finished";
+    const again = () => {
+      if (this.isConnected) this.#watch = setTimeout(() => void this.#look(), WATCH);
+    };
+    /** @type {{ runs: Run[], starting: { name: string, problem?: string }[] }} */
+    let all;
+    try {
+      all = await get("runs");
+    } catch (error) {
+      this.#progress.replaceChildren(html("p", { class: "problem" }, `The server does not answer: ${error instanceof Error ? error.message : error}`));
+      return again();
+    }
+    const run = all.runs.find(({ name }) => name === this.#run);
+    const starting = all.starting.find(({ name }) => name === this.#run);
+    const problem = run?.problem ?? starting?.problem;
+    const goesOn = problem === undefined && (run === undefined ? starting !== undefined : run.state === "running");
+    const isOver = run?.state === "finished";
     const accuracy = run?.validation_accuracy ?? null;
-    const said = run === undefined ? "The training begins: the built-in network reads the pictures."
-      : run.problem ?? (isOver ? "It is trained." : `${run.state}${run.epochs === null ? "" : `, epoch ${run.epochs_done} of ${run.epochs}`}.`);
-    this.#progress.replaceChildren(html("p", {}, said, accuracy === null ? "" : ` ${(100 * accuracy).toFixed(1)} % of the pictures that were held out are recognised.`),
+    const said = isOver ? "It is trained."
+      : run === undefined ? (starting ? "The training begins: the built-in network reads the pictures." : `There is no run ${this.#run}.`)
+      : `${run.state}${run.epochs === null ? "" : `, epoch ${run.epochs_done} of ${run.epochs}`}.`;
+    this.#progress.replaceChildren(
+      problem === undefined ? html("p", {}, said, accuracy === null ? "" : ` Of the pictures held out for validation, ${(100 * accuracy).toFixed(0)} % are recognised.`) : html("pre", { class: "problem" }, problem),
       html("p", { class: "soft" }, html("a", { href: `#runs?run=${encodeURIComponent(this.#run)}` }, "curves of this run")));
+    this.#training(goesOn);
     this.#offer(isOver ? run : null);
-    if (!isOver && this.isConnected) this.#watch = setTimeout(() => void this.#look(), WATCH);
+    if (goesOn) again();
   }
 
   #offer(/** @type {Run | null} */ run) {
     this.#tried.hidden = run === null;
     if (run === null || this.#tried.dataset.run === run.name) return;
     this.#tried.dataset.run = run.name;
+    this.#answer.replaceChildren();
     const query = encodeURIComponent(run.name);
     this.#tried.replaceChildren(
       html("h2", {}, "Try it"),
@@ -280,14 +328,7 @@ class TeachView extends HTMLElement {
   }
 
   #answered(/** @type {Answer} */ { classes, is_sure: isSure }) {
-    const [first] = classes;
-    this.#answer.replaceChildren(
-      html("p", { class: "verdict" }, html("b", {}, isSure ? first.class : `not sure: ${first.class}?`), ` ${(100 * first.probability).toFixed(1)} %`),
-      ...classes.map(({ class: named, probability }) => {
-        const bar = html("span", { class: "bar", "aria-hidden": "true" });
-        bar.style.width = `${100 * probability}%`;
-        return html("div", { class: "probability" }, html("span", { class: "named" }, named), html("span", { class: "track" }, bar), html("span", { class: "percent" }, `${(100 * probability).toFixed(1)} %`));
-      }));
+    this.#answer.replaceChildren(verdict(classes[0], isSure), ...classes.map((one) => probability(one)));
   }
 }
 

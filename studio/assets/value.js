@@ -1,6 +1,6 @@
 // The arithmetic of one value, with numbers: forwards how it is computed, backwards where its gradient comes from.
 import { html, table } from "./element.js";
-import { number, shade } from "./maps.js";
+import { number, shade, short } from "./maps.js";
 import { SIGNED } from "./made.js";
 
 /**
@@ -13,7 +13,7 @@ import { SIGNED } from "./made.js";
  * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, rule: Rule, window: [number, number] | null, channels: ChannelSum[],
  *   other_channels: Others | null, terms: Term[], other_terms: Others | null, count: number, sees?: [[number, number], [number, number]] }} Arithmetic
  * @typedef {{ layer: number, name: string, kind: string, at: At, gradient: number, derivative: number, share: number }} Origin
- * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, origins: Origin[], others: Others | null, count: number }} Backward
+ * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, origins: Origin[], others: Others | null, count: number, is_last: boolean }} Backward
  */
 
 /** @param {At} at */
@@ -27,10 +27,11 @@ const line = (text) => html("p", { class: "sum" }, text);
  * @param {(layer: number) => string} nameOf
  */
 export function forwards(found, nameOf) {
+  // The result stands first, so that it stays in view.
   return [
-    ...terms(found, nameOf),
     html("p", { class: "result" }, "= ", html("b", { class: "number" }, number(found.result)),
       html("span", { class: "soft" }, `   The network computed ${number(found.value)}.`)),
+    ...terms(found, nameOf),
   ];
 }
 
@@ -79,7 +80,7 @@ function convolution(found) {
   return [
     html("ol", { class: "window-sums" }, ...cards),
     padded ? html("p", { class: "soft" }, "Hatched cells are padding.") : null,
-    line(`${sums.join(" + ").replaceAll("+ −", "− ")} ${bias < 0 ? "−" : "+"} ${number(Math.abs(bias))} (bias)`),
+    line(`${sums.join(" + ").replaceAll("+ −", "− ")}${bias === 0 ? "" : ` ${bias < 0 ? "−" : "+"} ${number(Math.abs(bias))} (bias)`}`),
   ].filter((part) => part !== null);
 }
 
@@ -113,7 +114,7 @@ function sum(found, nameOf) {
 function softmax(found) {
   const { class: own = 0, temperature = 1 } = found.rule;
   const divided = temperature === 1 ? "" : ` / ${number(temperature)}`;
-  const value = found.terms.find(({ index }) => index === own) ?? found.terms[own];
+  const value = found.terms.find(({ index }) => index === own);
   return [
     html("p", { class: "sum" }, `e^(logit${divided}) / the sum of e^(logit${divided}) over all ${found.count} classes`),
     ...(temperature === 1 ? [] : [html("p", { class: "soft" }, `${number(temperature)} is the model's temperature.`)]),
@@ -136,7 +137,7 @@ function cells(terms, height, width, pick, most, label, winner) {
     html("tr", {}, ...terms.slice(row * width, (row + 1) * width).map((term, column) => {
       const value = pick(term);
       const cell = html("td", { class: `${term.at === null ? "padding" : ""} ${row * width + column === winner ? "winner" : ""}`.trim() || null, title: term.at ? place(term.at) : "padding" },
-        width <= 7 ? number(value).slice(0, 6) : "");
+        width <= 7 ? short(value) : "");
       Object.assign(cell.style, shade(SIGNED(most), value));
       return cell;
     })));
@@ -145,12 +146,13 @@ function cells(terms, height, width, pick, most, label, winner) {
 
 /** @param {Backward} found */
 export function backwards(found) {
+  if (found.count === 0 && !found.is_last) return [line("No later value reads this one, so its gradient is 0.")];
   if (found.count === 0) return [line("The gradient of the score by its own logit is 1, by the logit of the class it is compared with −1, and by other logits 0."), html("p", { class: "result" }, "= ", html("b", { class: "number" }, number(found.value)))];
   const rows = found.origins.map((origin) => [`${origin.kind} ${origin.name}: ${place(origin.at)}`, number(origin.gradient), `× ${number(origin.derivative)}`, `= ${number(origin.share)}`]);
   if (found.others) rows.push([`${found.others.count.toLocaleString("en-US")} smaller products`, "", "", `= ${number(found.others.sum)}`]);
   return [
-    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Terms of the gradient" },
-      table(`${found.count.toLocaleString("en-US")} values of later layers read this one. Each passes back its gradient × its derivative by this value.`, ["read by", "its gradient", "derivative", "product"], rows)),
     html("p", { class: "result" }, "= ", html("b", { class: "number" }, number(found.result)), html("span", { class: "soft" }, `   The network computed ${number(found.value)}.`)),
+    html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Terms of the gradient" },
+      table(`${found.count.toLocaleString("en-US")} value${found.count === 1 ? " of a later layer reads" : "s of later layers read"} this one. Each passes back its gradient × its derivative by this value.`, ["read by", "its gradient", "derivative", "product"], rows)),
   ];
 }

@@ -24,7 +24,11 @@ class WhyPicture extends HTMLElement {
   #ask = latest(
     (/** @type {Asked & { method: string, check: boolean }} */ question) => post("see/why", question),
     (/** @type {Found} */ found, question) => this.#found(found, question.method),
-    (error) => { this.#checks.replaceChildren(html("p", { class: "problem" }, error.message)); this.#image.src = this.#plain; },
+    (error) => {
+      this.#checks.replaceChildren(html("p", { class: "problem" }, error.message));
+      this.#says.textContent = "as the network reads it";
+      this.#shown = "";
+    },
   );
 
   connectedCallback() {
@@ -59,12 +63,12 @@ class WhyPicture extends HTMLElement {
   #draw() {
     const method = this.#method.value;
     this.#check.hidden = method === "none";
-    const shown = JSON.stringify([this.#asked, method, this.#plain.length]);
+    const shown = JSON.stringify([this.#asked, method]);
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#checks.replaceChildren();
+    this.#image.src = this.#plain;
     if (method === "none" || this.#asked === null) {
-      this.#image.src = this.#plain;
       this.#says.textContent = "as the network reads it";
       return;
     }

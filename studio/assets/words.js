@@ -3,6 +3,7 @@ import { latest, post, settled } from "./api.js";
 import { html, table } from "./element.js";
 import { number, shade } from "./maps.js";
 import { SIGNED } from "./made.js";
+import { probability, verdict } from "./probabilities.js";
 
 /**
  * @typedef {{ deletion: number, random: number, finds_what_matters: boolean, correlation: number, bound: number, depends_on_weights: boolean }} Checks
@@ -57,6 +58,7 @@ class WordsView extends HTMLElement {
       this.#listed = model;
       this.#classes.replaceChildren();
       const { samples } = /** @type {{ samples: Sample[] }} */ (await post("samples", { model, from: 0, count: COUNT }).catch(() => ({ samples: [] })));
+      if (this.#listed !== model) return;
       this.#samples.replaceChildren(...samples.map(({ text: own, class: its }) => html("li", {}, html("button", { type: "button", class: "link", onclick: () => this.#choose(own ?? "") }, `${(own ?? "").slice(0, SHOWN)}${(own ?? "").length > SHOWN ? "…" : ""}`), html("span", { class: "soft" }, ` ${its}`))));
       if (text === "") text = samples[0]?.text ?? "";
     }
@@ -93,14 +95,10 @@ class WordsView extends HTMLElement {
       Object.assign(word.style, shade(SIGNED(most), support));
       return word;
     });
-    const bars = prediction.classes.slice(0, 10).map(({ class: named, probability }) => {
-      const bar = html("span", { class: "bar", "aria-hidden": "true" });
-      bar.style.width = `${100 * probability}%`;
-      return html("li", { class: "probability" }, html("span", { class: "named" }, named), html("span", { class: "track" }, bar), html("span", { class: "percent" }, `${(100 * probability).toFixed(1)} %`));
-    });
+    const bars = prediction.classes.slice(0, 10).map((one) => html("li", {}, probability(one)));
     this.#found.replaceChildren(...[
       html("section", { class: "card", "aria-label": "Prediction" },
-        html("p", { class: "verdict" }, html("b", {}, prediction.is_sure ? first.class : `not sure: ${first.class}?`), ` ${(100 * first.probability).toFixed(1)} %`), html("ul", { class: "classes" }, ...bars)),
+        verdict(first, prediction.is_sure), html("ul", { class: "classes" }, ...bars)),
       html("section", { class: "card", "aria-label": "Words" },
         html("h2", {}, `Why ${score.class}`),
         html("p", { class: "coloured" }, ...words.flatMap((word) => [word, " "])),

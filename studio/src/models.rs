@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hubel::data::{Evaluation, Kind, Options, evaluation};
 use hubel::run_toml::RunToml;
-use hubel::{Cpu, Error, Explainer, Model, Prediction, Predictor, Result, RunFolder};
+use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
 
 use crate::Opening;
 use crate::find;
@@ -136,11 +136,14 @@ impl Loaded {
         work(eyes.as_mut().expect("it was just made"))
     }
 
-    /// Classifies the file of a picture or recording.
+    /// Predicts without looking into the maps.
     ///
     /// # Errors
-    /// As of [`Predictor::predict`].
-    pub(crate) fn predict(&self, file: &[u8]) -> Result<Prediction> {
+    /// Those of `work`; if the machine has not enough memory.
+    pub(crate) fn with_predictor<T>(
+        &self,
+        work: impl FnOnce(&mut Predictor) -> Result<T>,
+    ) -> Result<T> {
         let mut predictor = self
             .predictor
             .lock()
@@ -148,7 +151,7 @@ impl Loaded {
         if predictor.is_none() {
             *predictor = Some(Predictor::new(self.model.clone(), cpu())?);
         }
-        predictor.as_mut().expect("it was just made").predict(file)
+        work(predictor.as_mut().expect("it was just made"))
     }
 
     /// The kind of its samples.
@@ -177,6 +180,11 @@ impl Loaded {
     /// Forgets the held-out samples, since the data has changed.
     pub(crate) fn forget_held_out(&self) {
         *self.held_out.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // A sample may have another number now.
+        let mut eyes = self.eyes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(eyes) = eyes.as_mut() {
+            eyes.seen = None;
+        }
     }
 
     /// As [`Loaded::held_out`]; `listen` hears how many files are read, and of how many.

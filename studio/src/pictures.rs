@@ -45,7 +45,8 @@ impl Pictures {
     /// The bytes of a file; `None` if there is none of this name.
     pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let is_name = name.len() == 32 && name.bytes().all(|letter| letter.is_ascii_hexdigit());
-        fs::read(self.folder.join(name)).ok().filter(|_| is_name)
+        // Nothing else is opened: it might be a pipe, or lie elsewhere.
+        is_name.then(|| fs::read(self.folder.join(name)).ok())?
     }
 
     /// Removes the oldest files above the limit.

@@ -66,16 +66,19 @@ impl Taught {
         Ok(classes.collect())
     }
 
-    /// Adds a picture to a class, which is created. The same picture twice is one file.
+    /// Adds a picture to a class. The same picture twice is one file.
     ///
     /// # Errors
-    /// If the bytes are no picture, the names cannot be names, or the file cannot be written.
+    /// If the bytes are no picture, there is no such class, the names cannot be names, or the file cannot be written.
     pub(crate) fn add(&self, name: &str, class: &str, bytes: &[u8]) -> Result<()> {
         picture::decode(bytes, Path::new("the picture"))?;
         let end = image::guess_format(bytes).ok();
         let end = end.and_then(|format| format.extensions_str().first().copied());
         let folder = self.folder(&[name, class])?;
-        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        if !folder.is_dir() {
+            let problem = format!("there is no class `{class}`; add it first");
+            return Err(Error::Settings { problem });
+        }
         self.inside(&folder)?;
         let hash = XxHash3_128::oneshot(bytes);
         replace_file(
@@ -89,7 +92,11 @@ impl Taught {
     /// # Errors
     /// As of [`Taught::add`].
     pub(crate) fn add_class(&self, name: &str, class: &str) -> Result<()> {
-        let folder = self.folder(&[name, class])?;
+        let (parent, folder) = (self.folder(&[name])?, self.folder(&[name, class])?);
+        fs::create_dir_all(self.root.join(FOLDER)).map_err(failed("create", &parent))?;
+        if parent.exists() {
+            self.inside(&parent)?;
+        }
         fs::create_dir_all(&folder).map_err(failed("create", &folder))
     }
 
@@ -97,11 +104,11 @@ impl Taught {
     ///
     /// # Errors
     /// If there is a class of that name, or no class to rename.
-    pub(crate) fn rename(&self, name: &str, class: &str, to: &str) -> Result<()> {
-        let [from, to] = [self.folder(&[name, class])?, self.folder(&[name, to])?];
+    pub(crate) fn rename(&self, name: &str, class: &str, to_name: &str) -> Result<()> {
+        let [from, to] = [self.folder(&[name, class])?, self.folder(&[name, to_name])?];
         if to.exists() {
             return Err(Error::Settings {
-                problem: format!("there is a class {} already", shown(&to)),
+                problem: format!("there is a class `{to_name}` already"),
             });
         }
         self.inside(&from)?;
@@ -166,7 +173,7 @@ fn checked(name: &str) -> Result<&str> {
         "" => "give a name",
         _ if name.chars().count() > LONGEST => "the name is longer than 60 letters",
         _ if !name.chars().all(is_fine) || name.starts_with('.') || name.trim() != name => {
-            "a name has letters, digits, spaces, hyphens, underscores, dots, parentheses and apostrophes, with no dot at its start and no space at its ends"
+            "use letters, digits, spaces and - _ . ( ) ', with no dot at the start and no space at an end"
         }
         _ if PARTS.contains(&name.to_lowercase().as_str()) => {
             "this name stands for a part of the data; choose another one"
@@ -217,6 +224,7 @@ mod tests {
             ("pear", b'c'),
         ] {
             let bytes = [PICTURE, &[last]].concat();
+            taught.add_class("fruit", class).unwrap();
             taught.add("fruit", class, &bytes).unwrap();
         }
         taught.rename("fruit", "pear", "quince").unwrap();
@@ -257,7 +265,12 @@ mod tests {
             assert!(taught.add("fruit", name, PICTURE).is_err(), "{name:?}");
             assert!(taught.add(name, "apple", PICTURE).is_err(), "{name:?}");
         }
+        taught.add_class("fruit", "apple").unwrap();
         assert!(taught.add("fruit", "apple", b"words").is_err());
+        assert!(
+            taught.add("fruit", "pear", PICTURE).is_err(),
+            "there is no such class"
+        );
         #[cfg(unix)]
         {
             let elsewhere = tempfile::tempdir().unwrap();
@@ -265,6 +278,8 @@ mod tests {
             std::os::unix::fs::symlink(elsewhere.path(), root.path().join("taught/fruit/kiwi"))
                 .unwrap();
             assert!(taught.add("fruit", "kiwi", PICTURE).is_err());
+            std::os::unix::fs::symlink(elsewhere.path(), root.path().join("taught/away")).unwrap();
+            assert!(taught.add_class("away", "kiwi").is_err());
             assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
         }
     }

@@ -41,7 +41,8 @@ pub(super) fn sound_type(bytes: &[u8]) -> Option<&'static str> {
         (b"RIFF", Some(b"WAVE")) => Some("audio/wav"),
         (b"fLaC", _) => Some("audio/flac"),
         (b"OggS", _) => Some("audio/ogg"),
-        (start, _) if start.starts_with(b"ID3") || start.starts_with(&[0xff, 0xfb]) => {
+        (b"FORM", Some(b"AIFF" | b"AIFC")) => Some("audio/aiff"),
+        (start, _) if start.starts_with(b"ID3") || (start[0] == 0xff && start[1] >= 0xe0) => {
             Some("audio/mpeg")
         }
         _ => None,
@@ -64,10 +65,17 @@ pub(super) async fn samples(
     let list = blocking(move || {
         let loaded = models::get(&all, &wanted.model)?;
         let kind = loaded.kind();
+        let about = |problem: Option<String>| {
+            let classes = loaded.model.classes();
+            json!({ "kind": kind.one(), "classes": classes, "samples": [], "count": 0, "problem": problem })
+        };
         if loaded.data().is_none() {
-            return Ok(json!({ "kind": kind.one(), "samples": [], "count": 0 }));
+            return Ok(about(None));
         }
-        let held_out = loaded.held_out()?;
+        let held_out = match loaded.held_out() {
+            Ok(held_out) => held_out,
+            Err(error) => return Ok(about(Some(error.to_string()))),
+        };
         let dataset = &held_out.dataset;
         let end = wanted
             .from
@@ -88,6 +96,7 @@ pub(super) async fn samples(
         });
         Ok::<_, Refusal>(json!({
             "kind": kind.one(),
+            "classes": loaded.model.classes(),
             "samples": samples.collect::<Vec<_>>(),
             "count": dataset.len(),
             "which": held_out.judged.to_string(),

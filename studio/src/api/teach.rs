@@ -144,7 +144,7 @@ async fn predict(
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
         let loaded = models::get(&all, &asked.model)?;
-        let prediction = loaded.predict(&bytes)?;
+        let prediction = loaded.with_predictor(|predictor| predictor.predict(&bytes))?;
         let classes = prediction.top(CLASSES);
         let classes = classes.iter().map(|index| {
             json!({ "class": loaded.model.classes()[*index], "probability": prediction.probabilities[*index] })

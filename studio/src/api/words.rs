@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use hubel::Score;
 use hubel::explain::words::Words;
-use hubel::{Predictor, Score};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(super) async fn words(
     let answer = blocking(move || {
         let loaded = models::get(&all, &asked.model)?;
         let model = &loaded.model;
-        let prediction = Predictor::new(model.clone(), cpu())?.predict_text(&asked.text)?;
+        let prediction = loaded.with_predictor(|predictor| predictor.predict_text(&asked.text))?;
         let score = Score::of(match &asked.class {
             Some(class) => model.class(class)?,
             None => prediction.index,

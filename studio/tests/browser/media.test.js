@@ -78,7 +78,7 @@ test("a word spoken into the microphone is classified", options, async () => {
   await page.waitForTimeout(1500);
   await page.click(".speak button");
   await page.waitForFunction(() => new URLSearchParams(location.hash.split("?")[1]).get("picture")?.startsWith("sent:"));
-  await page.waitForFunction(() => /your recording/.test(document.querySelector(".verdict")?.textContent ?? ""));
+  await page.waitForFunction(() => /your recording/.test(document.querySelector("[aria-label=Prediction]")?.textContent ?? ""));
   assert.match(await page.innerText(".verdict"), /(high|low)\??\s+\d/);
 });
 

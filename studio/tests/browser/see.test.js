@@ -70,7 +70,7 @@ test("a walk with the keyboard: layer, map, value, backwards", options, async ()
   await page.keyboard.press("ArrowDown");
   await stateIs("map", "1");
   await page.focus(".map.big");
-  for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+  for (const key of ["Home", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
   await stateIs("row", "2");
   await valueOf("row 2, column 3, map");
   // What is computed from the terms is what the network computed.
@@ -123,6 +123,7 @@ test("the arithmetic is that of the library", options, async () => {
 });
 
 test("a digit drawn with the mouse is recognised", options, async () => {
+  await page.locator(".pad").scrollIntoViewIfNeeded();
   const pad = await page.locator(".pad").boundingBox();
   assert.ok(pad);
   const at = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {const} */ ([pad.x + x * pad.width, pad.y + y * pad.height]);

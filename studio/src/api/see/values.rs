@@ -6,6 +6,7 @@ use axum::extract::State;
 use hubel::Explainer;
 use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term};
 use hubel::explain::{origins, response};
+use hubel::network::Operation;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,9 +50,11 @@ pub(in crate::api) async fn value(
 
 fn forwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result<Value> {
     let found = arithmetic::of(explainer, node, at)?;
-    let sees = response::of_place(explainer, node, [at[0], at[1]]);
+    // A value of a flattened map sees what the value that it is sees, and a vector has no places.
+    let has_places = explainer.nodes()[node].operation != Operation::Flatten;
+    let sees = has_places.then(|| response::of_place(explainer, node, [at[0], at[1]]));
     let mut value = shown(&found, explainer);
-    value["sees"] = json!(sees.map(|side| [side.start, side.end]));
+    value["sees"] = json!(sees.map(|sees| sees.map(|side| [side.start, side.end])));
     Ok(value)
 }
 
@@ -146,6 +149,10 @@ fn strongest(found: &Arithmetic) -> (Vec<usize>, Option<Value>) {
     let mut order: Vec<usize> = (0..found.terms.len()).collect();
     let size = |index: &usize| product(&found.terms[*index]).abs();
     order.sort_by(|one, other| size(other).total_cmp(&size(one)));
+    // The class of a softmax is always shown.
+    if let Rule::Softmax { class, .. } = found.rule {
+        order.sort_by_key(|index| *index != class);
+    }
     let hidden = order.split_off(TERMS.min(order.len()));
     order.sort_unstable();
     let sum: f64 = hidden
@@ -183,6 +190,7 @@ fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Resul
     let gradient =
         explainer.gradient(node)[(at[0] * own.shape.width + at[1]) * own.shape.channels + at[2]];
     let count = found.len();
+    let is_last = node + 1 == explainer.nodes().len();
     found.sort_by(|one, other| other.share().abs().total_cmp(&one.share().abs()));
     let hidden = found.split_off(TERMS.min(count));
     let result: f64 = found
@@ -208,7 +216,8 @@ fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Resul
         "kind": own.operation.kind(),
         "at": at,
         "value": gradient,
-        "result": if count == 0 { f64::from(gradient) } else { result },
+        "result": if is_last { f64::from(gradient) } else { result },
+        "is_last": is_last,
         "origins": list.collect::<Vec<_>>(),
         "others": (!hidden.is_empty()).then(|| json!({ "count": hidden.len(), "sum": rest })),
         "count": count,
