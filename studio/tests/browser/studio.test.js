@@ -85,6 +85,9 @@ test("the token leaves the address, and without it the page says what to do", op
   assert.match(await stranger.innerText("body"), /address that hubel studio printed/);
 });
 
+/** Waits until the address has a value: it follows after a pause. @param {string} part */
+const addressHas = (part) => page.waitForFunction((part) => location.hash.includes(part), part);
+
 test("a typed text changes the drawing, and its error is shown where it is", options, async () => {
   await go("#network");
   await page.waitForSelector(".blocks");
@@ -140,10 +143,10 @@ test("sizes are explored with the keyboard", options, async () => {
   assert.match(await page.innerText(".says"), /row 2, column 2/);
   await page.focus("#sizes-floor");
   await page.keyboard.press("ArrowDown");
-  assert.match(await hash(), /round=exact/);
+  await addressHas("round=exact");
   assert.match(await page.innerText(".says"), /no windows/);
   await page.keyboard.press("ArrowDown");
-  assert.match(await hash(), /round=ceil/);
+  await addressHas("round=ceil");
   await page.focus(".map-grid");
   await page.keyboard.press("End");
   assert.match(await page.innerText(".says"), /row 3, column 3/);
@@ -203,7 +206,7 @@ test("two runs are compared in one chart", options, async () => {
   await page.waitForFunction(() => document.querySelectorAll(".runs-legend li").length === 2);
   assert.equal(await page.locator("figure:has-text('Accuracy') path.line").count(), 2);
   await page.check("#runs-log");
-  assert.match(await hash(), /log=1/);
+  await addressHas("log=1");
   await page.uncheck("#run-runs\\/second");
   await page.waitForFunction(() => document.querySelectorAll(".runs-legend li").length === 0 && document.querySelectorAll(".chart").length === 5);
   assert.equal(new URLSearchParams((await hash()).split("?")[1]).getAll("run").join(), "runs/first");
