@@ -18,8 +18,19 @@ fn main() -> io::Result<()> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     let mut table = String::from("&[\n");
+    // The browser asks for all modules at once, not for each when the one before it is read.
+    let preloads: String = (names.iter())
+        .filter(|name| name.ends_with(".js"))
+        .map(|name| format!("<link rel=\"modulepreload\" href=\"/assets/{name}\">\n"))
+        .collect();
     for name in names {
-        let contents = fs::read(Path::new("assets").join(&name))?;
+        let mut contents = fs::read(Path::new("assets").join(&name))?;
+        if name == "index.html" {
+            let page = String::from_utf8(contents).map_err(io::Error::other)?;
+            contents = page
+                .replace("</head>", &format!("{preloads}</head>"))
+                .into_bytes();
+        }
         let hash = XxHash3_64::oneshot(&contents);
         let compressed = out.join(format!("{name}.gz"));
         // Without a time in its header, the same file becomes the same bytes.
