@@ -15,6 +15,8 @@ class PictureSources extends HTMLElement {
   #model = "";
   /** @type {string | null} The model whose samples are shown. */
   #listed = null;
+  /** The list of this model, when it is there. */
+  #listing = Promise.resolve();
   #from = 0;
   #count = 0;
   #isDark = true;
@@ -86,13 +88,20 @@ class PictureSources extends HTMLElement {
     this.#current = picture;
     if (model !== this.#listed) {
       [this.#model, this.#listed] = [model, model];
-      const index = Math.min(Number(/^sample:(\d+)$/.exec(picture ?? "")?.[1] ?? 0), 1e9);
-      await this.#page(Math.floor(index / COUNT) * COUNT);
-      // There may be fewer samples than the address says.
-      if (this.#count > 0 && this.#shown.length === 0) await this.#page(0);
-      this.#offer();
+      this.#listing = this.#list(picture);
     }
+    // Another call may have begun the list.
+    await this.#listing;
     this.#markSample();
+  }
+
+  /** Lists the samples around a picture. @param {string | null} picture */
+  async #list(picture) {
+    const index = Math.min(Number(/^sample:(\d+)$/.exec(picture ?? "")?.[1] ?? 0), 1e9);
+    await this.#page(Math.floor(index / COUNT) * COUNT);
+    // There may be fewer samples than the address says.
+    if (this.#count > 0 && this.#shown.length === 0) await this.#page(0);
+    this.#offer();
   }
 
   /** The first sample, if there are any. */
