@@ -428,6 +428,31 @@ impl Dataset {
             .collect()
     }
 
+    /// One sample, prepared for the network as in evaluation. It is not known whether it was inverted, greyed or cut: these flags are `false`. If the data's policy
+    /// leaves out bad files, the outcome may be such a file.
+    ///
+    /// # Errors
+    /// As of [`Dataset::fill`].
+    ///
+    /// # Panics
+    /// As of [`Dataset::fill`].
+    pub fn prepared(
+        &self,
+        cpu: &Cpu,
+        index: usize,
+        preparation: &Preparation,
+    ) -> Result<std::result::Result<Prepared, BadFile>> {
+        let mut tensor = vec![0.0; preparation.shape.len()];
+        let mut bad = self.fill(cpu, &[index], preparation, &mut tensor)?;
+        Ok(match bad.pop() {
+            Some((_, bad)) => Err(bad),
+            None => {
+                let pixels = preparation.displayed(&tensor);
+                Ok(Prepared::unchanged(tensor, pixels, self.shape()))
+            }
+        })
+    }
+
     /// The bad file of a picture that could not be read, if the policy leaves it out; otherwise the error.
     fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
         match (self.reading, self.path(index)) {

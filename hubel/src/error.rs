@@ -276,7 +276,7 @@ pub(crate) fn shortened(message: String) -> String {
 
 impl Error {
     /// The error for a file or folder with which the system refuses an action: "read", "write", "create".
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+    pub fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
         move |source| Self::Io {
             action,
             path: path.into(),

@@ -13,7 +13,7 @@
 //! | Which places of the picture support a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
 //! | Which words of a text support a class, and can that be trusted? | [`words`] |
 //! | Which frames of a clip support a class? | [`frames`]; where in them: [`occlusion`] |
-//! | Can such a map be trusted? | [`cascade`], [`deletion`], [`Integrated::is_complete`](gradients::Integrated::is_complete) |
+//! | Can such a map be trusted? | [`cascade`], [`deletion`], both as [`Checks`]; [`Integrated::is_complete`](gradients::Integrated::is_complete) |
 //! | Which training pictures does the network find most similar? | [`neighbours`] |
 //!
 //! ```
@@ -38,6 +38,7 @@
 //! maps and their gradients stay in memory.
 pub mod arithmetic;
 pub mod cascade;
+pub mod checks;
 pub mod composition;
 pub mod deletion;
 #[cfg(feature = "drawings")]
@@ -59,6 +60,7 @@ use hubel_kernels::{Cpu, softmax};
 
 use crate::network::{Graph, Node, Role};
 use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+pub use checks::{Checks, Finding};
 pub use kernel::Kernel;
 pub use method::{Method, Question};
 
@@ -278,6 +280,12 @@ impl Explainer {
         &self.workspace.gradients[slots.gradient][..self.plan.batch() * slots.length]
     }
 
+    /// The values of one channel of a node, `[t, h, w]`, for the first picture.
+    pub fn channel(&self, node: usize, channel: usize) -> Vec<f32> {
+        let shape = self.graph.nodes[node].shape;
+        channel_of(&self.map(node)[..shape.len()], shape, channel)
+    }
+
     /// The node of the layer of this name.
     ///
     /// # Errors
@@ -285,6 +293,12 @@ impl Explainer {
     pub fn node(&self, name: &str) -> Result<usize> {
         self.graph.node(name)
     }
+}
+
+/// One channel of a map `[t, h, w, c]`, as `[t, h, w]`.
+pub fn channel_of(map: &[f32], shape: Shape, channel: usize) -> Vec<f32> {
+    let values = map.iter().skip(channel);
+    values.step_by(shape.channels).copied().collect()
 }
 
 #[cfg(test)]

@@ -98,18 +98,10 @@ class TeachView extends HTMLElement {
     this.#nameField.value = name;
     this.#problem.replaceChildren();
     await this.#read();
-    if (run === "") this.#run = await this.#newestRun();
+    if (run === "") this.#run = (await get(`teach/run?${new URLSearchParams({ name })}`).catch(() => ({ run: null }))).run ?? "";
     this.#remember();
     void this.#look();
     void this.#tryLive();
-  }
-
-  /** The newest run that was started here for this data set; the program calls it by the path of the data. */
-  async #newestRun() {
-    const { runs } = /** @type {{ runs: Run[] }} */ (await get("runs").catch(() => ({ runs: [] })));
-    const letters = [...`taught/${this.#name}`].map((letter) => (/[\p{L}\p{N}]/u.test(letter) ? letter : "-")).join("");
-    const isOwn = (/** @type {Run} */ { name }) => name.replace(/^.*\//, "").replace(/-\d+$/, "") === letters || name.replace(/^.*\//, "") === letters;
-    return runs.find(isOwn)?.name ?? "";
   }
 
   #remember() {

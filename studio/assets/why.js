@@ -1,9 +1,10 @@
 // Why the network chooses a class: a heatmap over the picture, and whether it can be trusted.
 import { latest, post } from "./api.js";
+import { checkList } from "./checks.js";
 import { html } from "./element.js";
 
 /** @typedef {{ model: string, picture: string, class: string | null, against: string | null }} Asked */
-/** @typedef {{ image: string, layer: string, checks: { sentence: string, has_failed: boolean }[] | null }} Found */
+/** @typedef {{ image: string, layer: string, checks: import("./checks.js").Finding[] | null }} Found */
 
 const METHODS = { none: "the picture alone", "grad-cam": "Grad-CAM", gradient: "gradient", "smooth-grad": "SmoothGrad", "integrated-gradients": "integrated gradients", occlusion: "occlusion" };
 
@@ -86,7 +87,7 @@ class WhyPicture extends HTMLElement {
     if (method !== this.#method.value) return;
     this.#image.src = image;
     this.#says.textContent = layer === "" ? "coloured where it supports the class" : `coloured where the map of layer ${layer} supports the class`;
-    if (checks) this.#checks.replaceChildren(html("ul", {}, ...checks.map(({ sentence, has_failed: hasFailed }) => html("li", { class: hasFailed ? "failed" : "passed" }, sentence))));
+    if (checks) this.#checks.replaceChildren(checkList(checks));
   }
 }
 

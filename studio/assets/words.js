@@ -1,14 +1,14 @@
 // A text is typed and classified as one types; each word is coloured by what it adds to the score.
 import { latest, post, settled } from "./api.js";
+import { checkList } from "./checks.js";
 import { html, table } from "./element.js";
 import { number, shade } from "./maps.js";
 import { SIGNED } from "./made.js";
 import { probability, verdict } from "./probabilities.js";
 
 /**
- * @typedef {{ deletion: number, random: number, finds_what_matters: boolean, correlation: number, bound: number, depends_on_weights: boolean }} Checks
  * @typedef {{ model: { classes: string[] }, prediction: { classes: { class: string, probability: number }[], is_sure: boolean }, score: { class: string, value: number },
- *   tokens: { text: string, support: number, is_known: boolean }[], unread: number, checks?: Checks | null }} Found
+ *   tokens: { text: string, support: number, is_known: boolean }[], unread: number, checks: import("./checks.js").Finding[] | null }} Found
  * @typedef {{ picture: string, class: string, text: string | null }} Sample
  */
 
@@ -20,18 +20,17 @@ const SHOWN = 90;
 class WordsView extends HTMLElement {
   #model = "";
   #class = "";
-  #checks = false;
   /** @type {string | null} The model whose samples are shown. */
   #listed = null;
 
-  #text = html("textarea", { id: "words-text", rows: 5, oninput: () => this.#typed() });
+  #text = html("textarea", { id: "words-text", rows: 5, oninput: () => this.#settled() });
   #classes = html("select", { id: "words-class", onchange: () => { this.#class = this.#classes.value; this.#apply(); } });
   #samples = html("ul", { class: "texts", "aria-label": "Held-out texts" });
   #found = html("div", { class: "found", "aria-live": "polite" });
 
   #ask = latest(
-    (/** @type {unknown} */ asked) => post("words", asked),
-    (/** @type {Found} */ found) => this.#show(found),
+    (/** @type {{ model: string, text: string, class: string | null, check: boolean }} */ asked) => post("words", asked),
+    (/** @type {Found} */ found, { check }) => this.#show(found, check),
     (error) => this.#found.replaceChildren(html("p", { class: "problem" }, error.message)),
   );
   #settled = settled(() => this.#apply(), PAUSE);
@@ -72,20 +71,14 @@ class WordsView extends HTMLElement {
     this.#apply();
   }
 
-  #typed() {
-    this.#checks = false;
-    this.#settled();
-  }
-
   #apply(check = false) {
-    this.#checks = check;
     this.dispatchEvent(new Event("changed"));
     const text = this.#text.value;
     if (text.trim() === "") return this.#found.replaceChildren(html("p", { class: "empty" }, "Type a text."));
     void this.#ask({ model: this.#model, text, class: this.#class || null, check });
   }
 
-  #show(/** @type {Found} */ { model, prediction, score, tokens, unread, checks }) {
+  #show(/** @type {Found} */ { model, prediction, score, tokens, unread, checks }, /** @type {boolean} */ isChecked) {
     const [first] = prediction.classes;
     this.#classes.replaceChildren(html("option", { value: "" }, `predicted: ${first.class}`), ...model.classes.map((named) => html("option", { value: named }, named)));
     this.#classes.value = this.#class;
@@ -104,18 +97,9 @@ class WordsView extends HTMLElement {
         html("p", { class: "coloured" }, ...words.flatMap((word) => [word, " "])),
         html("p", { class: "soft" }, `Without a red word the score is lower, without a blue one higher. The score is the logit, ${number(score.value)}.`, unread > 0 ? ` The network reads no words after these; ${unread.toLocaleString("en-US")} are left out.` : ""),
         html("button", { type: "button", class: "plain", onclick: () => this.#apply(true) }, "Can it be trusted?"),
-        checks === undefined || (checks === null && !this.#checks) ? null : this.#verdict(checks),
+        !isChecked ? null : checks === null ? html("p", { class: "soft" }, "A text of fewer than four words cannot be checked.") : html("div", { class: "checks" }, checkList(checks)),
         html("details", {}, html("summary", {}, "as a table"), table("What the score loses without each word", ["word", "loss"], tokens.map(({ text, support }) => [text, number(support)])))),
     ]);
-  }
-
-  #verdict(/** @type {Checks | null} */ checks) {
-    if (checks === null) return html("p", { class: "soft" }, "A text of fewer than four words cannot be checked.");
-    const line = (/** @type {boolean} */ passes, /** @type {string} */ text) => html("li", { class: passes ? "passed" : "failed" }, text);
-    const { deletion, random, correlation, bound } = checks;
-    return html("div", { class: "checks" }, html("ul", {},
-      line(checks.finds_what_matters, `${checks.finds_what_matters ? "finds what matters" : "FAILS: a random order finds what matters as well"}; leaving out words in this order leaves a mean probability of ${deletion.toFixed(2)} (random orders ${random.toFixed(2)})`),
-      line(checks.depends_on_weights, `${checks.depends_on_weights ? "depends on the learned weights" : "FAILS: networks with random weights give nearly the same"} (correlation ${correlation.toFixed(2)}; unrelated values reach ${bound.toFixed(2)})`)));
   }
 }
 

@@ -2,7 +2,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hubel::{Error, Result, shown};
 use serde::{Deserialize, Serialize};
@@ -55,11 +55,11 @@ impl Address {
         };
         let port = listener
             .local_addr()
-            .map_err(refused("open", &file))?
+            .map_err(Error::io("open", &file))?
             .port();
         let token = match kept {
             Some(kept) => kept.token,
-            None => new_token().map_err(refused("make a token for", &file))?,
+            None => new_token().map_err(Error::io("make a token for", &file))?,
         };
         let address = Kept { port, token };
         if let Err(error) = keep(&file, &address) {
@@ -82,16 +82,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 }
 
 fn any_port(file: &Path) -> Result<TcpListener> {
-    listen(0).map_err(refused("find a free port for", file))
-}
-
-fn refused(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = PathBuf::from(path);
-    move |source| Error::Io {
-        action,
-        path: path.clone(),
-        source,
-    }
+    listen(0).map_err(Error::io("find a free port for", file))
 }
 
 /// 128 random bits in hexadecimal.

@@ -21,6 +21,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hubel::explain::Finding;
 use serde_json::{Value, json};
 
 use crate::Opening;
@@ -110,6 +111,17 @@ impl From<hubel::Error> for Refusal {
     fn from(error: hubel::Error) -> Self {
         Self(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
     }
+}
+
+/// What checks found, for the page.
+fn findings(findings: [Finding; 2]) -> Value {
+    let findings = findings.map(
+        |Finding {
+             sentence,
+             has_failed,
+         }| json!({ "sentence": sentence, "has_failed": has_failed }),
+    );
+    json!(findings)
 }
 
 /// A picture in an answer.

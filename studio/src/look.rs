@@ -1,11 +1,11 @@
 //! A model looks at a picture: one of its held-out samples, or one that the page sent.
 use std::path::Path;
 
-use hubel::data::Kind;
-use hubel::{Error, Result, Score};
+use hubel::data::{Kind, Prepared};
+use hubel::{Error, Prediction, Result, Score};
 use serde::Deserialize;
 
-use crate::models::{Eyes, Loaded};
+use crate::models::{Eyes, Loaded, cpu};
 use crate::pictures::Pictures;
 
 /// What a request asks about.
@@ -24,12 +24,9 @@ pub(crate) struct Asked {
 /// What a model has looked at.
 pub(crate) struct Seen {
     picture: String,
-    /// As the network reads it.
-    pub(crate) tensor: Vec<f32>,
-    /// The same for display.
-    pub(crate) pixels: Vec<u8>,
-    pub(crate) probabilities: Vec<f32>,
-    pub(crate) is_sure: bool,
+    /// As the network reads it, and for display.
+    pub(crate) prepared: Prepared,
+    pub(crate) prediction: Prediction,
     /// What was changed for the network, in words.
     pub(crate) remarks: Vec<&'static str>,
     /// The class that the data gives it, and its name there.
@@ -66,18 +63,18 @@ pub(crate) fn look(
     if !is_seen {
         eyes.seen = None;
         let seen = match asked.picture.split_once(':') {
-            Some(("sample", index)) => of_sample(loaded, eyes, index, &asked.picture)?,
-            Some(("sent", name)) => of_bytes(loaded, pictures, eyes, name, &asked.picture)?,
+            Some(("sample", index)) => of_sample(loaded, index, &asked.picture)?,
+            Some(("sent", name)) => of_bytes(loaded, pictures, name, &asked.picture)?,
             _ => return Err(missing(&asked.picture)),
         };
-        eyes.explainer.look(&seen.tensor);
+        eyes.explainer.look(&seen.prepared.tensor);
         eyes.seen = Some(seen);
     }
     let seen = eyes.seen.as_ref().expect("it is seen");
     let model = &loaded.model;
     let class = match &asked.class {
         Some(class) => model.class(class)?,
-        None => most_probable(&seen.probabilities),
+        None => seen.prediction.index,
     };
     let against = asked.against.as_ref().map(|class| model.class(class));
     let against = against.transpose()?.filter(|against| *against != class);
@@ -93,59 +90,44 @@ pub(crate) fn trace_back(eyes: &mut Eyes, score: Score) {
     }
 }
 
-fn most_probable(probabilities: &[f32]) -> usize {
-    let all = probabilities.iter().enumerate();
-    let best = all.reduce(|best, other| if other.1 > best.1 { other } else { best });
-    best.map_or(0, |(class, _)| class)
-}
-
-fn of_sample(loaded: &Loaded, eyes: &mut Eyes, index: &str, picture: &str) -> Result<Seen> {
+fn of_sample(loaded: &Loaded, index: &str, picture: &str) -> Result<Seen> {
     let held_out = loaded.held_out()?;
     let dataset = &held_out.dataset;
     let index: usize = index.parse().map_err(|_| missing(picture))?;
     if index >= dataset.len() {
         return Err(missing(picture));
     }
-    let preparation = loaded.model.preparation();
-    let mut tensor = vec![0.0; loaded.model.input().len()];
-    let bad = dataset.fill(&crate::models::cpu(), &[index], preparation, &mut tensor)?;
-    if let Some((_, bad)) = bad.into_iter().next() {
-        let problem = format!("{}: {}", hubel::shown(&bad.path), bad.problem);
-        return Err(Error::Settings { problem });
-    }
-    let probabilities = eyes.predictor.predict_tensor(&tensor)?.to_vec();
-    let largest = probabilities[most_probable(&probabilities)];
-    let threshold = loaded.model.threshold();
+    let prepared = dataset.prepared(&cpu(), index, loaded.model.preparation())?;
+    let prepared = prepared.map_err(|bad| Error::Settings {
+        problem: format!("{}: {}", hubel::shown(&bad.path), bad.problem),
+    })?;
+    let sound = || {
+        dataset
+            .path(index)
+            .and_then(|path| std::fs::read(path).ok())
+    };
     Ok(Seen {
-        picture: picture.to_owned(),
-        pixels: preparation.displayed(&tensor),
-        tensor,
-        is_sure: threshold.is_none_or(|threshold| largest >= threshold.probability),
-        probabilities,
-        remarks: Vec::new(),
         truth: Some(dataset.labels()[index]),
         name: dataset.name_of(index),
-        sound: (loaded.kind() == Kind::Sounds)
-            .then(|| {
-                dataset
-                    .path(index)
-                    .and_then(|path| std::fs::read(path).ok())
-            })
-            .flatten(),
-        traced: None,
+        ..seen(loaded, picture, prepared, sound)?
     })
 }
 
-fn of_bytes(
-    loaded: &Loaded,
-    pictures: &Pictures,
-    eyes: &mut Eyes,
-    name: &str,
-    picture: &str,
-) -> Result<Seen> {
+fn of_bytes(loaded: &Loaded, pictures: &Pictures, name: &str, picture: &str) -> Result<Seen> {
     let bytes = pictures.bytes(name).ok_or_else(|| missing(picture))?;
-    let prepared = (loaded.model.preparation()).encoded(&bytes, Path::new("the picture"))?;
-    let prediction = eyes.predictor.predict_prepared(&prepared)?;
+    let preparation = loaded.model.preparation();
+    let prepared = preparation.encoded(&bytes, Path::new("the picture"))?;
+    seen(loaded, picture, prepared, || Some(bytes))
+}
+
+/// A prepared picture of the page with its prediction; `sound` reads the file of a recording.
+fn seen(
+    loaded: &Loaded,
+    picture: &str,
+    prepared: Prepared,
+    sound: impl FnOnce() -> Option<Vec<u8>>,
+) -> Result<Seen> {
+    let prediction = loaded.with_predictor(|predictor| predictor.predict_prepared(&prepared))?;
     let remarks = [
         (
             prepared.inverted,
@@ -162,16 +144,15 @@ fn of_bytes(
         (prepared.cut, "the network reads the loudest stretch of it"),
     ];
     let remarks = remarks.into_iter().filter(|(is_so, _)| *is_so);
+    let kind = loaded.kind();
     Ok(Seen {
         picture: picture.to_owned(),
-        tensor: prepared.tensor,
-        pixels: prepared.pixels,
-        probabilities: prediction.probabilities,
-        is_sure: prediction.is_sure,
+        prepared,
+        prediction,
         remarks: remarks.map(|(_, remark)| remark).collect(),
         truth: None,
-        name: format!("your {}", loaded.kind().one()),
-        sound: (loaded.kind() == Kind::Sounds).then_some(bytes),
+        name: format!("your {}", kind.one()),
+        sound: (kind == Kind::Sounds).then(sound).flatten(),
         traced: None,
     })
 }

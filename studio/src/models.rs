@@ -1,6 +1,6 @@
 //! The models that the page can look into: that of each run below the folder, and the one that the studio was opened with.
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use hubel::data::{Evaluation, Kind, Options, evaluation};
@@ -9,6 +9,7 @@ use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
 
 use crate::Opening;
 use crate::find;
+use crate::jobs::locked;
 
 /// The name of the model that the studio was opened with. A run cannot have it.
 pub(crate) const OPENED: &str = "";
@@ -19,6 +20,16 @@ const MOST: usize = 3;
 pub(crate) struct Models {
     opening: Arc<Opening>,
     loaded: Mutex<Vec<Arc<Loaded>>>,
+}
+
+/// A model in the list.
+pub(crate) struct Named {
+    /// The name of its run, or [`OPENED`].
+    pub(crate) name: String,
+    /// What it is called for the user.
+    pub(crate) title: String,
+    /// The folder of its run.
+    pub(crate) run: Option<PathBuf>,
 }
 
 /// A model in memory.
@@ -32,7 +43,7 @@ pub(crate) struct Loaded {
     data: Option<PathBuf>,
     /// Its memory for explanations, from the first picture on.
     pub(crate) eyes: Mutex<Option<Eyes>>,
-    /// Answers without looking into the maps.
+    /// Its memory for predictions, from the first one on.
     predictor: Mutex<Option<Predictor>>,
     /// The samples that it was not trained on.
     held_out: Mutex<Option<Arc<Evaluation>>>,
@@ -41,7 +52,6 @@ pub(crate) struct Loaded {
 /// What a model needs to look at pictures.
 pub(crate) struct Eyes {
     pub(crate) explainer: Explainer,
-    pub(crate) predictor: Predictor,
     /// What it has looked at last.
     pub(crate) seen: Option<crate::look::Seen>,
 }
@@ -52,6 +62,23 @@ impl Models {
             opening,
             loaded: Mutex::default(),
         }
+    }
+
+    /// All models, the opened one first.
+    pub(crate) fn list(&self) -> Vec<Named> {
+        let opened = self.opening.model.iter().map(|opened| Named {
+            name: OPENED.to_owned(),
+            title: opened.title.clone(),
+            run: None,
+        });
+        let runs = find::runs(&self.opening.runs).runs.into_iter();
+        let runs = runs.filter(|run| RunFolder::model_in(&run.path).is_some());
+        let runs = runs.map(|run| Named {
+            name: run.name.clone(),
+            title: run.name,
+            run: Some(run.path),
+        });
+        opened.chain(runs).collect()
     }
 
     /// The model of this name, from memory or from its file. `None` if there is none.
@@ -80,7 +107,7 @@ impl Models {
             (file, written.unwrap_or(SystemTime::UNIX_EPOCH))
         });
         let is_same = |loaded: &Arc<Loaded>| loaded.name == name && loaded.file == file;
-        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = locked(&self.loaded);
         if let Some(place) = all.iter().position(is_same) {
             let found = all.remove(place);
             all.insert(0, found.clone());
@@ -125,18 +152,17 @@ impl Loaded {
     /// # Errors
     /// If the machine has not enough memory; those of `work`.
     pub(crate) fn with_eyes<T>(&self, work: impl FnOnce(&mut Eyes) -> Result<T>) -> Result<T> {
-        let mut eyes = self.eyes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut eyes = locked(&self.eyes);
         if eyes.is_none() {
             *eyes = Some(Eyes {
                 explainer: Explainer::new(&cpu(), &self.model, 1)?,
-                predictor: Predictor::new(self.model.clone(), cpu())?,
                 seen: None,
             });
         }
         work(eyes.as_mut().expect("it was just made"))
     }
 
-    /// Predicts without looking into the maps.
+    /// Works with the memory for predictions, which is allocated at the first time.
     ///
     /// # Errors
     /// Those of `work`; if the machine has not enough memory.
@@ -144,10 +170,7 @@ impl Loaded {
         &self,
         work: impl FnOnce(&mut Predictor) -> Result<T>,
     ) -> Result<T> {
-        let mut predictor = self
-            .predictor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut predictor = locked(&self.predictor);
         if predictor.is_none() {
             *predictor = Some(Predictor::new(self.model.clone(), cpu())?);
         }
@@ -179,9 +202,9 @@ impl Loaded {
 
     /// Forgets the held-out samples, since the data has changed.
     pub(crate) fn forget_held_out(&self) {
-        *self.held_out.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *locked(&self.held_out) = None;
         // A sample may have another number now.
-        let mut eyes = self.eyes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut eyes = locked(&self.eyes);
         if let Some(eyes) = eyes.as_mut() {
             eyes.seen = None;
         }
@@ -195,7 +218,7 @@ impl Loaded {
         &self,
         listen: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Arc<Evaluation>> {
-        let mut known = self.held_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.held_out);
         if let Some(known) = &*known {
             return Ok(known.clone());
         }
@@ -213,6 +236,5 @@ impl Loaded {
 
 /// All cores.
 pub(crate) fn cpu() -> Cpu {
-    let cores = std::thread::available_parallelism();
-    Cpu::best(cores.map_or(1, std::num::NonZero::get))
+    Cpu::best(Cpu::available_threads())
 }

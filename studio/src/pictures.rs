@@ -27,15 +27,7 @@ impl Pictures {
     /// [`Error::Io`] if it cannot be written.
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<String> {
         let name = format!("{:032x}", XxHash3_128::oneshot(bytes));
-        let failed = |path: &PathBuf| {
-            let path = path.clone();
-            move |source| Error::Io {
-                action: "write",
-                path,
-                source,
-            }
-        };
-        fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let file = self.folder.join(&name);
         replace_file(&file, bytes)?;
         self.forget_old();

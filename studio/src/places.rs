@@ -7,7 +7,7 @@ use hubel::data::files_of;
 use hubel::shown;
 
 /// The data set that is part of the program.
-const EMBEDDED: &str = "mnist";
+pub(crate) const EMBEDDED: &str = "mnist";
 
 /// The folders that may be read. Their paths are without links.
 #[derive(Clone, Debug)]

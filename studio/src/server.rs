@@ -120,11 +120,7 @@ impl Studio {
     /// [`Error::Settings`](hubel::Error::Settings) if `port` is taken; [`Error::Io`](hubel::Error::Io) if there is no free port, or no folder with runs.
     pub fn new(folder: &Path, port: Option<u16>, mut opening: Opening) -> hubel::Result<Self> {
         let runs = opening.runs.canonicalize();
-        opening.runs = runs.map_err(|source| hubel::Error::Io {
-            action: "read",
-            path: opening.runs.clone(),
-            source,
-        })?;
+        opening.runs = runs.map_err(hubel::Error::io("read", &opening.runs))?;
         Ok(Self {
             address: Address::take(folder, port)?,
             folder: folder.join(address::FOLDER),

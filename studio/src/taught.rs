@@ -93,11 +93,11 @@ impl Taught {
     /// As of [`Taught::add`].
     pub(crate) fn add_class(&self, name: &str, class: &str) -> Result<()> {
         let (parent, folder) = (self.folder(&[name])?, self.folder(&[name, class])?);
-        fs::create_dir_all(self.root.join(FOLDER)).map_err(failed("create", &parent))?;
+        fs::create_dir_all(self.root.join(FOLDER)).map_err(Error::io("create", &parent))?;
         if parent.exists() {
             self.inside(&parent)?;
         }
-        fs::create_dir_all(&folder).map_err(failed("create", &folder))
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))
     }
 
     /// Gives a class another name.
@@ -112,7 +112,7 @@ impl Taught {
             });
         }
         self.inside(&from)?;
-        fs::rename(&from, &to).map_err(failed("rename", &from))
+        fs::rename(&from, &to).map_err(Error::io("rename", &from))
     }
 
     /// Removes a picture, or a class that has none left.
@@ -125,9 +125,9 @@ impl Taught {
         match picture {
             Some(picture) => {
                 let file = self.file(name, class, picture)?;
-                fs::remove_file(&file).map_err(failed("remove", &file))
+                fs::remove_file(&file).map_err(Error::io("remove", &file))
             }
-            None => fs::remove_dir(&folder).map_err(failed("remove", &folder)),
+            None => fs::remove_dir(&folder).map_err(Error::io("remove", &folder)),
         }
     }
 
@@ -152,11 +152,11 @@ impl Taught {
 
     /// Refuses what a link leads elsewhere.
     fn inside(&self, path: &Path) -> Result<()> {
-        let real = path.canonicalize().map_err(failed("read", path))?;
+        let real = path.canonicalize().map_err(Error::io("read", path))?;
         let root = self
             .root
             .canonicalize()
-            .map_err(failed("read", &self.root))?;
+            .map_err(Error::io("read", &self.root))?;
         match real.starts_with(root.join(FOLDER)) {
             true => Ok(()),
             false => Err(Error::Settings {
@@ -195,15 +195,6 @@ fn folders(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Io {
-        action,
-        path,
-        source,
-    }
 }
 
 #[cfg(test)]

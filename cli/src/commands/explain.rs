@@ -146,11 +146,7 @@ fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
             ),
         });
     }
-    fs::create_dir_all(&folder).map_err(|source| Error::Io {
-        action: "create",
-        path: folder.clone(),
-        source,
-    })?;
+    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     Ok(folder)
 }
 

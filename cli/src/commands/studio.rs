@@ -119,11 +119,7 @@ fn is_data(folder: &Path) -> bool {
 /// The folder that a run lies in, and its name there.
 fn parent_and_name(run: &Path) -> Result<(PathBuf, Option<String>), hubel::Error> {
     // `.` has no name before it is resolved.
-    let run = run.canonicalize().map_err(|source| hubel::Error::Io {
-        action: "read",
-        path: run.into(),
-        source,
-    })?;
+    let run = run.canonicalize().map_err(hubel::Error::io("read", run))?;
     let name = run.file_name().and_then(|name| name.to_str());
     let name = name.map(str::to_owned);
     let parent = run.parent().unwrap_or(&run).to_owned();

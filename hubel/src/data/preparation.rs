@@ -272,7 +272,7 @@ impl Preparation {
     }
 
     /// A prepared sample as pixels for display, in the network's shape; a spectrogram as [`Prepared::pixels`] shows it.
-    pub fn displayed(&self, tensor: &[f32]) -> Vec<u8> {
+    pub(super) fn displayed(&self, tensor: &[f32]) -> Vec<u8> {
         let channels = self.mean.iter().zip(&self.std).cycle();
         let values = tensor.iter().zip(channels);
         let values = values.map(|(value, (mean, std))| value * std + mean);

@@ -70,7 +70,7 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
         }
         Operation::Add => {
             let parts = own.inputs.iter().map(|input| Part {
-                adds: Some(channel_of(explainer, *input, channel)),
+                adds: Some(explainer.channel(*input, channel)),
                 ..part(*input, channel)
             });
             parts.collect()
@@ -101,13 +101,6 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
         others: None,
         bias: None,
     })
-}
-
-/// The values of one channel of a node, `[height, width]`.
-pub fn channel_of(explainer: &Explainer, node: usize, channel: usize) -> Vec<f32> {
-    let shape = explainer.nodes()[node].shape;
-    let values = explainer.map(node)[..shape.len()].iter().skip(channel);
-    values.step_by(shape.channels).copied().collect()
 }
 
 /// What each channel of the input adds to the map of a filter.

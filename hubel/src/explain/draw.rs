@@ -6,7 +6,7 @@ mod tiles;
 
 use image::Rgb;
 
-use super::{Explainer, Heatmap, response::Fire};
+use super::{Explainer, Heatmap, channel_of, response::Fire};
 use crate::drawing::{Drawing, INK, lettering};
 use crate::film::{self, film};
 use crate::{Result, Shape};
@@ -53,10 +53,7 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Map
 
 /// The same for the values of any maps, `[time, height, width, channels]`, such as their gradients.
 pub fn maps_of(numbers: &[f32], shape: Shape, most: usize, side: usize) -> Maps {
-    let of = |channel: usize| -> Vec<f32> {
-        let numbers = numbers.iter().skip(channel);
-        numbers.step_by(shape.channels).copied().collect()
-    };
+    let of = |channel: usize| channel_of(numbers, shape, channel);
     let mut shown: Vec<usize> = (0..shape.channels).collect();
     if shape.channels > most {
         let strength: Vec<f32> = shown.iter().map(|channel| largest(&of(*channel))).collect();

@@ -88,12 +88,8 @@ pub fn picture(
     dataset: &Dataset,
     index: usize,
 ) -> Result<Option<Vec<u8>>> {
-    let preparation = model.preparation();
-    let mut tensor = vec![0.0; model.input().len()];
-    if !(dataset.fill(cpu, &[index], preparation, &mut tensor)?).is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(preparation.displayed(&tensor)))
+    let sample = dataset.prepared(cpu, index, model.preparation())?;
+    Ok(sample.ok().map(|sample| sample.pixels))
 }
 
 #[cfg(test)]

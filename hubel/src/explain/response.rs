@@ -58,17 +58,12 @@ pub fn of_filter(
             ),
         });
     }
-    let numbers = explainer.map(node)[..shape.len()].iter();
     let map = Heatmap {
         layer: name.clone(),
         time: shape.time,
         height: shape.height,
         width: shape.width,
-        values: numbers
-            .skip(channel)
-            .step_by(shape.channels)
-            .copied()
-            .collect(),
+        values: explainer.channel(node, channel),
     };
     Ok(Response {
         strongest: strongest(&explainer.graph, node, &map, count),

@@ -210,7 +210,7 @@ fn a_map_is_the_sum_of_what_its_parts_add() {
             for channel in 0..node.shape.channels {
                 let found = composition::of(&explainer, i, channel, 2).unwrap();
                 assert!(found.parts.len() <= node.inputs.len().max(2));
-                let map = composition::channel_of(&explainer, i, channel);
+                let map = explainer.channel(i, channel);
                 if found.parts.is_empty() || found.parts.iter().any(|part| part.adds.is_none()) {
                     continue;
                 }

@@ -8,8 +8,8 @@ use std::fmt;
 use hubel_kernels::{Cpu, softmax};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::Score;
 use super::cascade::{correlation, drawn_anew};
+use super::{Finding, Score};
 use crate::evaluate::tempered;
 use crate::inference::Inference;
 use crate::{Error, Model, Purpose, Random, Result};
@@ -150,8 +150,9 @@ impl WordChecks {
     }
 }
 
-impl fmt::Display for WordChecks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WordChecks {
+    /// One finding per check.
+    pub fn findings(&self) -> [Finding; 2] {
         let deletion = match self.finds_what_matters() {
             true => "finds what matters to the network",
             false => "FAILS deletion: a random order finds what matters to the network as well",
@@ -162,12 +163,29 @@ impl fmt::Display for WordChecks {
                 "FAILS the check of weights: networks with random weights give nearly the same supports"
             }
         };
-        write!(
-            f,
-            "{deletion}: leaving them out in this order leaves a mean probability of {:.2} (random orders {:.2}); {weights} (correlation with random weights {:.2}, \
-             unrelated ones reach {:.2})",
-            self.deletion, self.random, self.correlation, self.bound
-        )
+        [
+            Finding {
+                sentence: format!(
+                    "{deletion}: leaving them out in this order leaves a mean probability of {:.2} (random orders {:.2})",
+                    self.deletion, self.random
+                ),
+                has_failed: !self.finds_what_matters(),
+            },
+            Finding {
+                sentence: format!(
+                    "{weights} (correlation with random weights {:.2}, unrelated ones reach {:.2})",
+                    self.correlation, self.bound
+                ),
+                has_failed: !self.depends_on_weights(),
+            },
+        ]
+    }
+}
+
+impl fmt::Display for WordChecks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [deletion, weights] = self.findings();
+        write!(f, "{}; {}", deletion.sentence, weights.sentence)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What `hubel check` finds in data, how many samples the classes have, and samples before and after augmentation.
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRef, Query, State};
+use axum::extract::{Query, State};
 use hubel::check::{Finding, Inspection, check as inspect};
 use hubel::data::{Correction, Corrections, Kind};
 use hubel::shown;
@@ -12,12 +11,10 @@ use serde_json::{Value, json};
 
 use super::mistakes::working;
 use super::{Refusal, blocking, image};
-use crate::data_work::DataWork;
 use crate::jobs::State as Work;
-use crate::models::Models;
 use crate::preview::Preview;
 use crate::server::Shared;
-use crate::{Opening, find};
+use crate::{find, places};
 
 /// Findings of a kind in one answer.
 const FINDINGS: usize = 12;
@@ -29,23 +26,6 @@ const SIDE: u32 = 160;
 const MOST_VERSIONS: usize = 12;
 const MOST_SAMPLES: usize = 8;
 
-/// What the requests of this view need.
-pub(super) struct Desk {
-    models: Arc<Models>,
-    work: Arc<DataWork>,
-    opening: Arc<Opening>,
-}
-
-impl FromRef<Shared> for Arc<Desk> {
-    fn from_ref(shared: &Shared) -> Self {
-        Arc::new(Desk {
-            models: shared.models.clone(),
-            work: shared.work.clone(),
-            opening: shared.opening.clone(),
-        })
-    }
-}
-
 /// The data.
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -56,27 +36,28 @@ pub(super) struct Asked {
 }
 
 /// `/api/data/choices`: the data that is shown first, if there is one, and what can be chosen.
-pub(super) async fn choices(State(desk): State<Arc<Desk>>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn choices(State(shared): State<Shared>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
-        let runs = find::runs(&desk.opening.runs).runs.into_iter();
-        let of_runs = runs.filter_map(|run| desk.models.data_of(&run.path));
+        let runs = find::runs(&shared.opening.runs).runs.into_iter();
+        let of_runs = runs.filter_map(|run| shared.models.data_of(&run.path));
         let mut names: Vec<String> = Vec::new();
         let mut usual = None;
-        for path in desk.opening.data.clone().into_iter().chain(of_runs) {
+        for path in shared.opening.data.clone().into_iter().chain(of_runs) {
             let name = match path.canonicalize() {
-                Ok(real) => desk.work.places.name_of(&real),
+                Ok(real) => shared.work.places.name_of(&real),
                 Err(_) => path.display().to_string(),
             };
             // Data elsewhere cannot be shown.
-            if desk.work.places.data_at(&name).is_ok() && !names.contains(&name) {
+            if shared.work.places.data_at(&name).is_ok() && !names.contains(&name) {
                 usual.get_or_insert(name.clone());
                 names.push(name);
             }
         }
         // Which of the folders hold data is seen when one is chosen.
-        let folders = find::folders(&desk.opening.runs).into_iter();
-        let folders = folders.map(|name| desk.work.places.name_of(&desk.opening.runs.join(name)));
-        for name in folders.chain(["mnist".to_owned()]) {
+        let folders = find::folders(&shared.opening.runs).into_iter();
+        let folders =
+            folders.map(|name| shared.work.places.name_of(&shared.opening.runs.join(name)));
+        for name in folders.chain([places::EMBEDDED.to_owned()]) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -88,17 +69,17 @@ pub(super) async fn choices(State(desk): State<Arc<Desk>>) -> Result<Json<Value>
 
 /// `/api/data?data=…`: how far the examination is, or what it found.
 pub(super) async fn check(
-    State(desk): State<Arc<Desk>>,
+    State(shared): State<Shared>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
     let found = blocking(move || {
-        let path = desk.path(&asked.data)?;
+        let path = path_of(&shared, &asked.data)?;
         if asked.again {
-            desk.work.checked.forget(|data| *data == path);
-            desk.work.previews.forget(|data| *data == path);
+            shared.work.checked.forget(|data| *data == path);
+            shared.work.previews.forget(|data| *data == path);
         }
-        let (work, data) = (desk.work.clone(), path.clone());
-        let state = desk.work.checked.ask(path.clone(), move |progress| {
+        let (work, data) = (shared.work.clone(), path.clone());
+        let state = shared.work.checked.ask(path.clone(), move |progress| {
             progress.begin("finding the files");
             work.places.check(&data)?;
             progress.begin("examining");
@@ -163,12 +144,12 @@ pub(super) struct Wanted {
 
 /// `/api/data/findings?data=…&kind=…&from=…`: findings of a kind with their pictures.
 pub(super) async fn findings(
-    State(desk): State<Arc<Desk>>,
+    State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let found = blocking(move || {
-        let path = desk.path(&wanted.data)?;
-        let inspection = desk.work.checked.known(&path).ok_or_else(changed)?;
+        let path = path_of(&shared, &wanted.data)?;
+        let inspection = shared.work.checked.known(&path).ok_or_else(changed)?;
         let of_kind = inspection
             .by_kind()
             .find(|(kind, _)| kind.to_string() == wanted.kind);
@@ -222,13 +203,13 @@ pub(super) struct Augmented {
 
 /// `/api/data/augmented?…`: training samples beside augmented versions of them.
 pub(super) async fn augmented(
-    State(desk): State<Arc<Desk>>,
+    State(shared): State<Shared>,
     Query(wanted): Query<Augmented>,
 ) -> Result<Json<Value>, Refusal> {
     let drawn = blocking(move || {
-        let path = desk.path(&wanted.data)?;
-        let (work, data) = (desk.work.clone(), path.clone());
-        let state = desk.work.previews.ask(path, move |progress| {
+        let path = path_of(&shared, &wanted.data)?;
+        let (work, data) = (shared.work.clone(), path.clone());
+        let state = shared.work.previews.ask(path, move |progress| {
             Preview::new(&work.places, &data, progress)
         });
         match state {
@@ -278,9 +259,7 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
     Ok(value)
 }
 
-impl Desk {
-    fn path(&self, data: &str) -> Result<PathBuf, Refusal> {
-        let path = self.work.places.data_at(data);
-        path.map_err(Refusal::unusable)
-    }
+fn path_of(shared: &Shared, data: &str) -> Result<PathBuf, Refusal> {
+    let path = shared.work.places.data_at(data);
+    path.map_err(Refusal::unusable)
 }

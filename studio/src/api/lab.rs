@@ -17,12 +17,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream::{self, Stream};
 use hubel::lab::{self, Event, Experiment, Findings, Settings, Table, Verdict};
-use hubel::{Cpu, Error, replace_file};
+use hubel::{Error, replace_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Refusal, blocking};
+use crate::models::cpu;
 
 /// How often the page is told how far an experiment has come.
 const BETWEEN_MESSAGES: Duration = Duration::from_millis(150);
@@ -247,7 +248,7 @@ impl Laboratory {
     fn carry_out(&self, experiment: &'static Experiment) -> Result<(), Error> {
         let begin = Instant::now();
         let mut told: Option<Instant> = None;
-        let cpu = Cpu::best(Cpu::available_threads());
+        let cpu = cpu();
         let found = experiment.run(&cpu, &Settings::default(), &mut |event| {
             if told.is_none_or(|told| told.elapsed() >= BETWEEN_MESSAGES) {
                 told = Some(Instant::now());
@@ -298,11 +299,7 @@ impl Laboratory {
         shown["version"] = json!(env!("CARGO_PKG_VERSION"));
         shown["seconds"] = json!(took.as_secs_f64());
         shown["when"] = json!(now.unwrap_or_default().as_secs());
-        fs::create_dir_all(&self.folder).map_err(|source| Error::Io {
-            action: "create",
-            path: self.folder.clone(),
-            source,
-        })?;
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         for picture in &findings.pictures {
             let file = self.picture(experiment, &picture.name);
             picture.drawing.save(&file)?;

@@ -7,41 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRef, Query, State};
+use axum::extract::{Query, State};
+use hubel::Report;
 use hubel::data::{Judged as Which, Kind};
-use hubel::{Report, RunFolder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refusal, blocking, models};
-use crate::data_work::{DataWork, Question};
-use crate::find;
+use crate::data_work::Question;
 use crate::jobs::State as Work;
 use crate::judge::{Judged, View};
-use crate::models::{Loaded, Models, OPENED};
+use crate::models::{Loaded, Named};
 use crate::server::Shared;
 
 /// With more classes, the matrix is left out and the largest confusions are listed.
 const MOST_CLASSES: usize = 30;
 /// How many confusions are listed.
 const CONFUSIONS: usize = 40;
-
-/// What the requests of this view need.
-pub(super) struct Bench {
-    models: Arc<Models>,
-    work: Arc<DataWork>,
-    opening: Arc<crate::Opening>,
-}
-
-impl FromRef<Shared> for Arc<Bench> {
-    fn from_ref(shared: &Shared) -> Self {
-        Arc::new(Bench {
-            models: shared.models.clone(),
-            work: shared.work.clone(),
-            opening: shared.opening.clone(),
-        })
-    }
-}
 
 /// The model and its data.
 #[derive(Deserialize)]
@@ -63,34 +45,27 @@ pub(super) struct AskedAgain {
 }
 
 /// `/api/mistakes/choices`: the models with their data, and all data that is known.
-pub(super) async fn choices(State(bench): State<Arc<Bench>>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn choices(State(shared): State<Shared>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
-        let named = |path: PathBuf| bench.known(&path).1;
-        let opened = bench.opening.model.iter();
-        let opened = opened.map(|opened| (OPENED.to_owned(), opened.title.clone(), None));
-        let runs = find::runs(&bench.opening.runs).runs.into_iter();
-        let with_model = runs.filter(|run| RunFolder::model_in(&run.path).is_some());
-        let runs = with_model.map(|run| {
-            let data = bench.models.data_of(&run.path);
-            (run.name.clone(), run.name, data)
-        });
-        let all: Vec<(String, String, Option<String>)> = opened
-            .chain(runs)
-            .map(|(name, title, data)| {
-                let data = data.or_else(|| bench.opening.data.clone());
-                (name, title, data.map(named))
+        let named = |path: PathBuf| shared.known(&path).1;
+        let all: Vec<(Named, Option<String>)> = (shared.models.list().into_iter())
+            .map(|model| {
+                let own = model.run.as_deref();
+                let own = own.and_then(|run| shared.models.data_of(run));
+                let data = own.or_else(|| shared.opening.data.clone());
+                (model, data.map(named))
             })
             .collect();
-        let opened = bench.opening.data.clone().map(named);
+        let opened = shared.opening.data.clone().map(named);
         let mut data: Vec<String> = opened.into_iter().collect();
-        for own in all.iter().filter_map(|(.., data)| data.as_ref()) {
+        for own in all.iter().filter_map(|(_, data)| data.as_ref()) {
             if !data.contains(own) {
                 data.push(own.clone());
             }
         }
         let models = all
             .into_iter()
-            .map(|(name, title, data)| json!({ "name": name, "title": title, "data": data }));
+            .map(|(model, data)| json!({ "name": model.name, "title": model.title, "data": data }));
         json!({ "models": models.collect::<Vec<_>>(), "data": data })
     });
     list.await.map(Json)
@@ -98,24 +73,24 @@ pub(super) async fn choices(State(bench): State<Arc<Bench>>) -> Result<Json<Valu
 
 /// `/api/mistakes?model=…&data=…`: how far the work is, or its result.
 pub(super) async fn summary(
-    State(bench): State<Arc<Bench>>,
+    State(shared): State<Shared>,
     Query(asked): Query<AskedAgain>,
 ) -> Result<Json<Value>, Refusal> {
     let summary = blocking(move || {
         let AskedAgain { model, data, again } = asked;
-        let (loaded, question, name) = bench.question(&Asked { model, data })?;
+        let (loaded, question, name) = shared.question(&Asked { model, data })?;
         if again {
-            bench.forget(&loaded, &question);
+            shared.forget(&loaded, &question);
         }
-        Ok::<_, Refusal>(match bench.judge(&loaded, &question) {
+        Ok::<_, Refusal>(match shared.judge(&loaded, &question) {
             Work::Working { what, done, all } => working(what, done, all),
             Work::Failed(problem) => return Err(Refusal::unusable(problem)),
             Work::Done(judged) => match judged.view() {
                 Some(view) => of_summary(&judged, &view, &name),
                 // Another program has changed the corrections.
                 None => {
-                    bench.forget(&loaded, &question);
-                    bench.judge(&loaded, &question);
+                    shared.forget(&loaded, &question);
+                    shared.judge(&loaded, &question);
                     working("waiting", 0, 0)
                 }
             },
@@ -129,7 +104,8 @@ pub(super) fn working(what: &str, done: usize, all: usize) -> Value {
     json!({ "state": "working", "what": what, "done": done, "all": all })
 }
 
-impl Bench {
+/// Questions about a model and data.
+impl Shared {
     /// The path of data as the library reads it, and its name.
     fn known(&self, path: &Path) -> (PathBuf, String) {
         match path.canonicalize() {

@@ -4,22 +4,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use hubel::{RunFolder, shown};
+use hubel::{Model, Prediction, shown};
 use serde_json::{Value, json};
 
 use super::{Refusal, blocking};
 use crate::models::{Loaded, Models, OPENED};
-use crate::{Opening, find};
+
+/// Most classes in the list of probabilities.
+const CLASSES: usize = 20;
 
 /// `/api/models`: their names, the opened one first.
-pub(super) async fn list(State(opening): State<Arc<Opening>>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn list(State(models): State<Arc<Models>>) -> Result<Json<Value>, Refusal> {
     let list = blocking(move || {
-        let opened = opening.model.iter();
-        let opened = opened.map(|opened| json!({ "name": OPENED, "title": opened.title }));
-        let runs = find::runs(&opening.runs).runs.into_iter();
-        let with_model = runs.filter(|run| RunFolder::model_in(&run.path).is_some());
-        let runs = with_model.map(|run| json!({ "name": run.name, "title": run.name }));
-        Value::Array(opened.chain(runs).collect())
+        let list = models.list().into_iter();
+        let list = list.map(|model| json!({ "name": model.name, "title": model.title }));
+        Value::Array(list.collect())
     });
     list.await.map(Json)
 }
@@ -52,4 +51,13 @@ pub(super) fn about(loaded: &Loaded) -> Value {
         "is_dark": ground,
         "data": loaded.data().map(|data| shown(Path::new(data))),
     })
+}
+
+/// A prediction with the most probable classes, for the page.
+pub(super) fn answer(model: &Model, prediction: &Prediction) -> Value {
+    let classes = prediction.top(CLASSES).into_iter();
+    let classes = classes.map(|index| {
+        json!({ "index": index, "class": model.classes()[index], "probability": prediction.probabilities[index] })
+    });
+    json!({ "classes": classes.collect::<Vec<_>>(), "is_sure": prediction.is_sure })
 }

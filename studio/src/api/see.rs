@@ -12,7 +12,7 @@ pub(super) use self::why::why;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use hubel::Score;
 use hubel::explain::draw::{self, Shown};
 use hubel::network::Operation;
@@ -21,49 +21,28 @@ use serde_json::{Value, json};
 
 use super::{Refusal, blocking, image, models, pictures};
 use crate::look::{self, Asked};
-use crate::models::{Eyes, Loaded, Models};
-use crate::pictures::Pictures;
+use crate::models::{Eyes, Loaded};
 use crate::server::Shared;
 
 /// Most maps of a layer in the overview.
 const MOST: usize = 10;
 /// Rows and columns of a map in the overview.
 const CELL: usize = 32;
-/// Most classes in the list of probabilities.
-const CLASSES: usize = 20;
-
 /// Most bytes of a recording in an answer.
 const LONGEST_SOUND: usize = 4 * 1024 * 1024;
 
-/// What the requests of this view need.
-pub(super) struct Eye {
-    models: Arc<Models>,
-    pictures: Arc<Pictures>,
-}
-
-impl FromRef<Shared> for Arc<Eye> {
-    fn from_ref(shared: &Shared) -> Self {
-        Arc::new(Eye {
-            models: shared.models.clone(),
-            pictures: shared.pictures.clone(),
-        })
-    }
-}
-
-impl Eye {
-    /// Looks at the asked picture, and then works with its maps. Blocks.
-    fn look<T>(
-        &self,
-        asked: &Asked,
-        work: impl FnOnce(&Loaded, &mut Eyes, Score) -> hubel::Result<T>,
-    ) -> Result<T, Refusal> {
-        let loaded = models::get(&self.models, &asked.model)?;
-        let done = loaded.with_eyes(|eyes| {
-            let score = look::look(&loaded, &self.pictures, eyes, asked)?;
-            work(&loaded, eyes, score)
-        });
-        Ok(done?)
-    }
+/// Looks at the asked picture, and then works with its maps. Blocks.
+fn look<T>(
+    shared: &Shared,
+    asked: &Asked,
+    work: impl FnOnce(&Arc<Loaded>, &mut Eyes, Score) -> hubel::Result<T>,
+) -> Result<T, Refusal> {
+    let loaded = models::get(&shared.models, &asked.model)?;
+    let done = loaded.with_eyes(|eyes| {
+        let score = look::look(&loaded, &shared.pictures, eyes, asked)?;
+        work(&loaded, eyes, score)
+    });
+    Ok(done?)
 }
 
 /// Whether values or gradients are asked for.
@@ -97,11 +76,11 @@ pub(super) struct Question {
 
 /// `POST /api/see`: the prediction, and all layers as small pictures.
 pub(super) async fn see(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(question): Json<Question>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        eye.look(&question.asked, |loaded, eyes, score| {
+        look(&shared, &question.asked, |loaded, eyes, score| {
             let shown = question.of.ready(eyes, score);
             Ok(whole(loaded, eyes, score, shown))
         })
@@ -138,26 +117,21 @@ fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
             },
         })
     });
-    let mut order: Vec<usize> = (0..seen.probabilities.len()).collect();
-    order.sort_by(|one, other| seen.probabilities[*other].total_cmp(&seen.probabilities[*one]));
-    let classes = order.iter().take(CLASSES).map(|index| {
-        json!({
-            "index": index,
-            "class": class(*index),
-            "probability": seen.probabilities[*index],
-            "logit": explainer.logits()[*index],
-        })
-    });
+    let mut prediction = models::answer(model, &seen.prediction);
+    for class in prediction["classes"].as_array_mut().into_iter().flatten() {
+        let index = class["index"].as_u64().unwrap_or_default() as usize;
+        class["logit"] = json!(explainer.logits()[index]);
+    }
     json!({
         "model": models::about(loaded),
         "picture": {
-            "image": image("image/png", &draw::enlarged(&seen.pixels, model.input()).png()),
+            "image": image("image/png", &draw::enlarged(&seen.prepared.pixels, model.input()).png()),
             "name": seen.name,
             "truth": seen.truth.map(class),
             "remarks": seen.remarks,
             "sound": seen.sound.as_deref().and_then(sound),
         },
-        "prediction": { "classes": classes.collect::<Vec<_>>(), "is_sure": seen.is_sure },
+        "prediction": prediction,
         "score": {
             "class": class(score.class),
             "against": score.against.map(class),

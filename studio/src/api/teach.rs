@@ -8,8 +8,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use hubel::Overview;
 use hubel::data::picture;
 use hubel::image::ImageFormat;
+use hubel::run_toml::RunToml;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,9 +20,8 @@ use crate::models::Models;
 use crate::pictures::LARGEST;
 use crate::server::Shared;
 use crate::taught::{FOLDER, Taught};
+use crate::{Opening, find};
 
-/// Most classes in an answer.
-const CLASSES: usize = 20;
 /// Longer side of a small picture.
 const SIDE: u32 = 128;
 
@@ -30,6 +31,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/teach", get(names))
         .route("/teach/classes", get(classes))
+        .route("/teach/run", get(newest_run))
         .route("/teach/change", post(change))
         .route("/teach/picture", get(small).post(add).layer(limit))
         .route("/predict", post(predict).layer(limit))
@@ -63,6 +65,28 @@ async fn classes(
             .map(|class| json!({ "name": class.name, "pictures": class.pictures }))
             .collect(),
     ))
+}
+
+/// `/api/teach/run?name=`: the newest run that was trained on a data set; `null` if there is none.
+async fn newest_run(
+    State(opening): State<Arc<Opening>>,
+    Query(place): Query<Place>,
+) -> Result<Json<Value>, Refusal> {
+    let newest = blocking(move || {
+        let data = format!("{FOLDER}/{}", place.name);
+        let is_own = |run: &find::Run| {
+            let settings = RunToml::read(&run.path);
+            settings.is_ok_and(|settings| settings.setting("data").as_ref() == Some(&data))
+        };
+        let runs = find::runs(&opening.runs).runs.into_iter().filter(is_own);
+        let began = |run: &find::Run| Overview::of(&run.path).ok()?.began;
+        let newest = runs.max_by(|one, other| {
+            let [one, other] = [one, other].map(|run| began(run).unwrap_or(0.0));
+            one.total_cmp(&other)
+        });
+        json!({ "run": newest.map(|run| run.name) })
+    });
+    newest.await.map(Json)
 }
 
 /// `/api/teach/picture`: a picture, small, and in a format that every browser shows.
@@ -145,13 +169,7 @@ async fn predict(
     let answer = blocking(move || {
         let loaded = models::get(&all, &asked.model)?;
         let prediction = loaded.with_predictor(|predictor| predictor.predict(&bytes))?;
-        let classes = prediction.top(CLASSES);
-        let classes = classes.iter().map(|index| {
-            json!({ "class": loaded.model.classes()[*index], "probability": prediction.probabilities[*index] })
-        });
-        Ok::<_, Refusal>(
-            json!({ "classes": classes.collect::<Vec<_>>(), "is_sure": prediction.is_sure }),
-        )
+        Ok::<_, Refusal>(models::answer(&loaded.model, &prediction))
     });
     answer.await?.map(Json)
 }

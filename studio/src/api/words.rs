@@ -8,11 +8,8 @@ use hubel::explain::words::Words;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, blocking, models};
+use super::{Refusal, blocking, findings, models};
 use crate::models::{Models, cpu};
-
-/// Most classes in the list of probabilities.
-const CLASSES: usize = 20;
 
 /// What is asked.
 #[derive(Deserialize)]
@@ -46,24 +43,13 @@ pub(super) async fn words(
         let tokens = words.tokens.iter().map(
             |word| json!({ "text": word.text, "support": word.support, "is_known": word.is_known }),
         );
-        let classes = prediction.top(CLASSES);
-        let classes = classes.iter().map(|index| {
-            json!({ "index": index, "class": model.classes()[*index], "probability": prediction.probabilities[*index] })
-        });
         Ok::<_, Refusal>(json!({
             "model": models::about(&loaded),
-            "prediction": { "classes": classes.collect::<Vec<_>>(), "is_sure": prediction.is_sure },
+            "prediction": models::answer(model, &prediction),
             "score": { "class": model.classes()[score.class], "value": words.score },
             "tokens": tokens.collect::<Vec<_>>(),
             "unread": words.unread,
-            "checks": checks.map(|checks| checks.map(|checks| json!({
-                "deletion": checks.deletion,
-                "random": checks.random,
-                "finds_what_matters": checks.finds_what_matters(),
-                "correlation": checks.correlation,
-                "bound": checks.bound,
-                "depends_on_weights": checks.depends_on_weights(),
-            }))),
+            "checks": checks.map(|checks| checks.map(|checks| findings(checks.findings()))),
         }))
     });
     answer.await?.map(Json)

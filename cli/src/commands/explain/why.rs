@@ -3,11 +3,11 @@ use hubel::data::Kind;
 use hubel::explain::gradients::Copies;
 use hubel::explain::method::batch;
 use hubel::explain::occlusion::Occlusion;
-use hubel::explain::{self, Explainer, Heatmap, draw, grad_cam, gradients};
+use hubel::explain::{self, Checks, Explainer, Finding, Heatmap, draw, grad_cam, gradients};
 use hubel::{Error, Model};
 use serde_json::{Value, json};
 
-use super::checks::{Checks, Finding};
+use super::checks;
 use super::data::Data;
 use super::{Files, Looked};
 use crate::args::{Explain, Method};
@@ -52,7 +52,7 @@ impl Explanation {
             "values": self.map.values.iter().map(|value| console::decimal(*value)).collect::<Vec<_>>(),
             "brightest": brightest,
             "finding": self.finding,
-            "checks": self.checks.as_ref().map(Checks::to_json),
+            "checks": self.checks.as_ref().map(checks::to_json),
         })
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn explain(
         };
         let check = || {
             let map = (&made.method, &made.map);
-            Checks::of(arguments, model, looked, data, map, console)
+            checks::of(arguments, model, looked, data, map, console)
         };
         let checks = arguments.check.then(check).transpose()?;
         let drawing = draw::overlay(&made.map, &looked.prepared.pixels, model.input());

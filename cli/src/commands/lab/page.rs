@@ -72,11 +72,7 @@ struct Figure {
 
 /// Creates the folder for the page if it does not exist.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::Io {
-        action: "create",
-        path: folder.to_owned(),
-        source,
-    })
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))
 }
 
 /// Writes the page into the folder, and each plot and picture as a file beside it. Returns the paths, the page first.

@@ -46,11 +46,7 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         let names = entries.map(|entry| entry.map(|entry| PathBuf::from(entry.file_name())));
         names.collect::<Result<Vec<_>, _>>()
     });
-    let mut names = entries.map_err(|source| Error::Io {
-        action: "read",
-        path: place.to_owned(),
-        source,
-    })?;
+    let mut names = entries.map_err(Error::io("read", place))?;
     names.sort();
     Ok(names)
 }

@@ -102,11 +102,7 @@ impl Classifying {
             }
             return Ok(());
         }
-        let failed = |source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        };
+        let failed = Error::io("read", path);
         let file = File::open(path).map_err(failed)?;
         self.add_lines(&shown(path), BufReader::new(file))
     }

@@ -175,11 +175,7 @@ impl Begun {
             RunState::Finished | RunState::ModelOnly => Self::Finished,
             RunState::Stopped(None) if RunFolder::model_in(path).is_none() => {
                 // It was killed before its first checkpoint. A folder without settings is free for a new run.
-                fs::remove_file(&settings).map_err(|source| Error::Io {
-                    action: "remove",
-                    path: settings.clone(),
-                    source,
-                })?;
+                fs::remove_file(&settings).map_err(Error::io("remove", &settings))?;
                 Self::No
             }
             RunState::Stopped(_) | RunState::Running(_) => Self::Yes(path.into()),

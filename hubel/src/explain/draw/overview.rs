@@ -46,17 +46,24 @@ impl Shown {
         };
         (&values[..shape.len()], shape)
     }
+
+    /// The same for one frame: of a clip, the one in the middle.
+    pub fn frame_of(self, explainer: &Explainer, node: usize) -> (&[f32], Shape) {
+        let (values, shape) = self.of(explainer, node);
+        let frame = shape.frame();
+        (
+            &values[shape.time / 2 * frame.len()..][..frame.len()],
+            frame,
+        )
+    }
 }
 
 /// Small pictures of at most `most` maps of each node, reduced to at most `cell` rows and columns.
 pub fn overview(explainer: &Explainer, shown: Shown, most: usize, cell: usize) -> Overview {
     let nodes = explainer.nodes().len();
     let of_node = |node: usize| -> Vec<Tile> {
-        let (values, shape) = shown.of(explainer, node);
-        // Of a clip, the frame in the middle.
-        let frame = shape.frame();
-        let middle = &values[shape.time / 2 * frame.len()..][..frame.len()];
-        maps_of(middle, frame, most, cell).tiles
+        let (frame, shape) = shown.frame_of(explainer, node);
+        maps_of(frame, shape, most, cell).tiles
     };
     let mut drawing = Drawing::blank(nodes * cell, most * cell);
     let columns = (0..nodes).map(|node| {

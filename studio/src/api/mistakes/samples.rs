@@ -1,6 +1,4 @@
 //! The gallery: samples by label and answer, recordings to listen to, and the correction of labels.
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -10,9 +8,10 @@ use hubel::shown;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Bench};
-use crate::api::{Refusal, blocking, image};
+use super::Asked;
+use crate::api::{Refusal, blocking, image, pictures};
 use crate::judge::{Change, Judged, View};
+use crate::server::Shared;
 
 /// Samples on a page of the gallery.
 const PAGE: usize = 24;
@@ -52,11 +51,11 @@ enum Show {
 
 /// `/api/mistakes/samples?…`: a page of the gallery.
 pub(in crate::api) async fn samples(
-    State(bench): State<Arc<Bench>>,
+    State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let page = blocking(move || {
-        let (judged, view) = bench.known_view(&wanted.asked)?;
+        let (judged, view) = shared.known_view(&wanted.asked)?;
         let samples = wanted.samples(&judged, &view);
         let from: usize = wanted.from.parse().unwrap_or(0);
         let shown = samples.iter().skip(from).take(PAGE);
@@ -81,11 +80,11 @@ pub(in crate::api) struct Recording {
 
 /// `/api/mistakes/recording?…&index=…`: the file of a recording.
 pub(in crate::api) async fn recording(
-    State(bench): State<Arc<Bench>>,
+    State(shared): State<Shared>,
     Query(Recording { model, data, index }): Query<Recording>,
 ) -> Result<Response, Refusal> {
     let file = blocking(move || {
-        let (judged, _) = bench.known_view(&Asked { model, data })?;
+        let (judged, _) = shared.known_view(&Asked { model, data })?;
         let missing = || Refusal::missing("there is no such recording".into());
         let dataset = &judged.evaluation.dataset;
         let is_one = dataset.kind() == Kind::Sounds && index < dataset.len();
@@ -94,14 +93,7 @@ pub(in crate::api) async fn recording(
             .filter(|_| is_one);
         let path = path.ok_or_else(missing)?;
         let bytes = std::fs::read(path).map_err(|_| missing())?;
-        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-        let media_type = match ending.as_deref().and_then(|ending| ending.to_str()) {
-            Some("mp3") => "audio/mpeg",
-            Some("ogg" | "oga") => "audio/ogg",
-            Some("flac") => "audio/flac",
-            Some("aif" | "aiff") => "audio/aiff",
-            _ => "audio/wav",
-        };
+        let media_type = pictures::sound_type(&bytes).unwrap_or("audio/wav");
         Ok::<_, Refusal>(([(CONTENT_TYPE, media_type)], bytes).into_response())
     });
     file.await?
@@ -121,11 +113,11 @@ pub(in crate::api) struct NewLabel {
 
 /// `POST /api/mistakes/label`: corrects the label of a sample, and returns the sample.
 pub(in crate::api) async fn label(
-    State(bench): State<Arc<Bench>>,
+    State(shared): State<Shared>,
     Json(new): Json<NewLabel>,
 ) -> Result<Json<Value>, Refusal> {
     let sample = blocking(move || {
-        let (judged, _) = bench.known_view(&new.asked)?;
+        let (judged, _) = shared.known_view(&new.asked)?;
         let classes = judged.model.classes().len();
         let change = match (new.change.as_str(), new.class) {
             ("class", Some(class)) if class < classes => Change::Class(class),
@@ -140,13 +132,13 @@ pub(in crate::api) async fn label(
             .change(new.index, &change)
             .map_err(Refusal::unusable)?;
         // Other models were judged with the old label.
-        let (loaded, question, _) = bench.question(&new.asked)?;
-        let work = &bench.work;
+        let (loaded, question, _) = shared.question(&new.asked)?;
+        let work = &shared.work;
         work.judged
             .forget(|known| known.data == question.data && *known != question);
         work.checked.forget(|data| *data == question.data);
         work.previews.forget(|data| *data == question.data);
-        let (judged, view) = bench.known_view(&new.asked)?;
+        let (judged, view) = shared.known_view(&new.asked)?;
         // Read again, the samples have other numbers where one is left out. The links to the view See have the numbers of now.
         let is_left_out = |correction: &Correction| *correction == Correction::LeftOut;
         if judged.is_own && !view.corrections.values().any(is_left_out) {

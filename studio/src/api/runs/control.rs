@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use super::super::{Refusal, blocking};
 use super::processes::{self, Processes};
 use crate::find;
+use crate::places::EMBEDDED;
 
-/// Data sets that have a name.
-const DATA_BY_NAME: [&str; 1] = ["mnist"];
 /// The folder of new runs.
 const RUNS: &str = "runs";
 /// Most folders that are offered as data.
@@ -43,7 +42,7 @@ pub(super) async fn choices(
 ) -> Result<Json<Value>, Refusal> {
     let choices = blocking(move || {
         let folders = find::folders(processes.root());
-        let data = (DATA_BY_NAME.iter().map(|name| (*name).to_owned())).chain(folders);
+        let data = std::iter::once(EMBEDDED.to_owned()).chain(folders);
         let program = processes.opening.program.as_ref();
         json!({
             "can_start": program.is_some(),
@@ -164,7 +163,7 @@ impl Form {
         if data.is_empty() {
             return Err(wrong("Data: name a data set, or a folder"));
         }
-        if DATA_BY_NAME.contains(&data) {
+        if data == EMBEDDED {
             return Ok(data.to_owned());
         }
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));

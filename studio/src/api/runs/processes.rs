@@ -4,13 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use hubel::{RunFolder, shown};
 
 use super::super::Refusal;
+use crate::jobs::locked;
 use crate::{Opening, Program, find};
 
 /// The file in the folder of a run with what its process prints.
@@ -78,7 +79,7 @@ impl Processes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.started)
     }
 
     /// Starts `train` with these arguments in the folder `working`, for the run `name` in `folder`. Waits until it has failed or has begun, but not for long.

@@ -1,6 +1,4 @@
 //! A kernel made by hand, over the picture.
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use hubel::explain::response::{self, Fire};
@@ -10,8 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, image};
-use super::{Asked, Eye};
+use super::{Asked, look};
 use crate::models::cpu;
+use crate::server::Shared;
 
 /// How many places are framed.
 const PLACES: usize = 5;
@@ -26,16 +25,19 @@ pub(in crate::api) struct Wanted {
 
 /// `POST /api/see/kernel`: the response of the kernel at each place of the picture as the network reads it.
 pub(in crate::api) async fn apply(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
         let kernel = Kernel::parse(&wanted.kernel)?;
-        let (pixels, shape) = eye.look(&wanted.asked, |loaded, eyes, _| {
+        let (pixels, shape) = look(&shared, &wanted.asked, |loaded, eyes, _| {
             let seen = eyes.seen.as_ref().expect("a picture was looked at");
             let frame = loaded.model.input().frame();
             let middle = loaded.model.input().time / 2 * frame.len();
-            Ok((seen.pixels[middle..][..frame.len()].to_vec(), frame))
+            Ok((
+                seen.prepared.pixels[middle..][..frame.len()].to_vec(),
+                frame,
+            ))
         })?;
         let (width, height) = (shape.width as u32, shape.height as u32);
         let picture = match shape.channels {

@@ -1,16 +1,16 @@
 //! The maps of a layer, and how one of them is made of others.
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use hubel::Explainer;
+use hubel::explain::channel_of;
 use hubel::explain::composition::{self, Composition};
 use hubel::explain::draw::{self, Scale, Shown};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, image};
-use super::{Asked, Eye, Of};
+use super::{Asked, Of, look};
+use crate::server::Shared;
 
 /// Most maps of a layer, unless all are asked for.
 const MOST: usize = 64;
@@ -32,11 +32,11 @@ pub(in crate::api) struct Layer {
 
 /// `POST /api/see/layer`: all maps of a layer.
 pub(in crate::api) async fn layer(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(wanted): Json<Layer>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        eye.look(&wanted.asked, |_, eyes, score| {
+        look(&shared, &wanted.asked, |_, eyes, score| {
             let shown = wanted.of.ready(eyes, score);
             let node = known(&eyes.explainer, wanted.layer)?;
             let (values, shape) = shown.of(&eyes.explainer, node);
@@ -74,24 +74,20 @@ pub(in crate::api) struct Map {
 
 /// `POST /api/see/map`: the values of a map, and the maps that it is made of; backwards, those that its gradient comes from.
 pub(in crate::api) async fn map(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(wanted): Json<Map>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        eye.look(&wanted.asked, |_, eyes, score| {
+        look(&shared, &wanted.asked, |_, eyes, score| {
             let shown = wanted.of.ready(eyes, score);
             let explainer = &eyes.explainer;
             let node = known(explainer, wanted.layer)?;
-            let (values, shape) = shown.of(explainer, node);
+            let (frame, shape) = shown.frame_of(explainer, node);
             if wanted.channel >= shape.channels {
                 // The library's message.
                 composition::of(explainer, node, wanted.channel, PARTS)?;
             }
-            // Of a clip, the frame in the middle.
-            let frame = shape.frame();
-            let values = &values[shape.time / 2 * frame.len()..][..frame.len()];
-            let values = values.iter().skip(wanted.channel).step_by(shape.channels);
-            let values: Vec<f32> = values.copied().collect();
+            let values = channel_of(frame, shape, wanted.channel);
             let made = match shown {
                 Shown::Values if node == 0 => Ok(None),
                 Shown::Values => composition::of(explainer, node, wanted.channel, PARTS).map(Some),
@@ -133,25 +129,18 @@ fn parts(
     made: &Composition,
     sum: &[f32],
 ) -> Value {
-    let read: Vec<Vec<f32>> = made
-        .parts
-        .iter()
-        .map(|part| {
-            let (values, shape) = shown.of(explainer, part.node);
-            let values = values.iter().skip(part.channel);
-            values.step_by(shape.channels).copied().collect()
-        })
-        .collect();
+    let read = made.parts.iter().map(|part| {
+        let (values, shape) = shown.of(explainer, part.node);
+        channel_of(values, shape, part.channel)
+    });
+    let read: Vec<Vec<f32>> = read.collect();
     // Maps of different sizes do not fit into one row: of a flat gradient, for example.
-    let shape = |node: usize| explainer.nodes()[node].shape;
-    let first = made
-        .parts
-        .first()
-        .map(|part| [shape(part.node).height, shape(part.node).width]);
-    let is_one_size = made
-        .parts
-        .iter()
-        .all(|part| Some([shape(part.node).height, shape(part.node).width]) == first);
+    let size_of = |part: &composition::Part| {
+        let shape = explainer.nodes()[part.node].shape;
+        [shape.height, shape.width]
+    };
+    let first = made.parts.first().map(size_of);
+    let is_one_size = made.parts.iter().all(|part| Some(size_of(part)) == first);
     let row = |maps: &[&[f32]], size: [usize; 2], common: bool| {
         (!maps.is_empty()).then(|| image("image/png", &draw::row(maps, size, common).png()))
     };

@@ -1,6 +1,4 @@
 //! How one value is computed, and where its gradient comes from.
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use hubel::Explainer;
@@ -12,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking};
 use super::maps::known;
-use super::{Asked, Eye, Of};
+use super::{Asked, Of, look};
+use crate::server::Shared;
 
 /// Most channels of a window, and most terms of a long sum.
 const CHANNELS: usize = 16;
@@ -31,11 +30,11 @@ pub(in crate::api) struct Place {
 
 /// `POST /api/see/value`: its arithmetic; backwards, the sum of its gradient.
 pub(in crate::api) async fn value(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(place): Json<Place>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        eye.look(&place.asked, |_, eyes, score| {
+        look(&shared, &place.asked, |_, eyes, score| {
             place.of.ready(eyes, score);
             let explainer = &eyes.explainer;
             let node = known(explainer, place.layer)?;
@@ -68,11 +67,11 @@ pub(in crate::api) struct Class {
 
 /// `POST /api/see/softmax`: the arithmetic of the probability of a class.
 pub(in crate::api) async fn softmax(
-    State(eye): State<Arc<Eye>>,
+    State(shared): State<Shared>,
     Json(class): Json<Class>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        eye.look(&class.asked, |loaded, eyes, _| {
+        look(&shared, &class.asked, |loaded, eyes, _| {
             let last = loaded.model.classes().len() - 1;
             let found = arithmetic::softmax(&eyes.explainer, class.index.min(last));
             Ok(shown(&found, &eyes.explainer))
