@@ -4,11 +4,10 @@ import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { audit, go, state, visit } from "./page.js";
+import { audit, begin, end, go, picture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { browser, kill, missing, studio } from "./server.js";
+import { kill, missing, studio } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const options = { skip: missing };
 
 /** @type {string} */ let outer;
@@ -24,28 +23,17 @@ before(async () => {
   outer = await mkdtemp(join(tmpdir(), "hubel-data-"));
   data = join(outer, "stripes");
   await mkdir(join(outer, "here"));
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
   await writePictures(data, 40);
   await copyFile(join(data, "level/3.pgm"), join(data, "upright/copy.pgm"));
   await copyFile(join(data, "level/5.pgm"), join(data, "level/twice.pgm"));
   await writeFile(join(data, "rising/torn.png"), "no picture");
   for (let number = 5; number < 40; number += 1) await rm(join(data, `falling/${number}.pgm`));
   await writePictures(join(outer, "elsewhere"), 3);
-  ({ server, url } = await studio(join(outer, "here"), "../stripes"));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted });
+  ({ server, url, chromium, page } = await begin(join(outer, "here"), noted, "../stripes"));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (outer) await rm(outer, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, outer));
 
-/** @param {string} name */
-const picture = async (name) => {
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
-};
 
 test("the opened folder is examined, and findings show their pictures", options, async () => {
   await page.waitForSelector("data-view .of-kind img, data-view .of-kind figcaption");
@@ -121,7 +109,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `${wide} wide at ${width}`);
       if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
-      await picture(`data-${width}-${scheme}`);
+      await picture(page, `data-${width}-${scheme}`);
     }
   });
 }

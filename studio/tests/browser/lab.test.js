@@ -1,13 +1,12 @@
 // The view of experiments in Chromium, against the real program.
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { check, visit } from "./page.js";
-import { browser, kill, missing, studio } from "./server.js";
+import { begin, check, end, picture } from "./page.js";
+import { kill, missing, studio } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 
 /** @type {string} */ let folder;
 /** @type {import("./server.js").Process} */ let server;
@@ -22,18 +21,11 @@ const options = { skip: missing };
 before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-lab-"));
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted: { errors, strangers } });
+  ({ server, url, chromium, page } = await begin(folder, { errors, strangers }));
   page.setDefaultTimeout(120_000);
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (folder) await rm(folder, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, folder));
 
 /** @param {string} hash */
 async function go(hash) {
@@ -68,7 +60,7 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     await page.emulateMedia({ colorScheme });
     await go("#lab?name=sizes");
     await page.waitForSelector(".claims li");
-    await check(page, "lab-sizes", (width) => picture(`lab-sizes-${width}-${colorScheme}`));
+    await check(page, "lab-sizes", (width) => picture(page, `lab-sizes-${width}-${colorScheme}`));
   });
 }
 
@@ -91,7 +83,3 @@ test("an experiment that trains shows its progress, and is cancelled with the ke
   assert.deepEqual([errors, strangers], [[], []]);
 });
 
-/** @param {string} name */
-async function picture(name) {
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
-}

@@ -1,21 +1,19 @@
 // The view See for recordings and texts: a sound that plays, a word that is spoken, a sentence that is typed.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { wavFile } from "../../assets/microphone.js";
-import { audit, go, visit } from "./page.js";
-import { browser, kill, missing, start, studio } from "./server.js";
+import { audit, begin, end, go, picture } from "./page.js";
+import { missing, start } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const options = { skip: missing };
 const RATE = 8000;
 
 /** @type {string} */ let folder;
 /** @type {import("./server.js").Process} */ let server;
-/** @type {string} */ let url;
 /** @type {import("playwright-core").Browser} */ let chromium;
 /** @type {import("playwright-core").Page} */ let page;
 const noted = { errors: /** @type {string[]} */ ([]), strangers: /** @type {string[]} */ ([]) };
@@ -51,16 +49,10 @@ before(async () => {
   await writeTexts();
   await trained("tones", "--epochs", "6", "--out", "runs/tones");
   await trained("texts.csv", "--epochs", "6", "--out", "runs/texts");
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted });
+  ({ server, chromium, page } = await begin(folder, noted));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (folder) await rm(folder, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, folder));
 
 test("a recording is seen as a spectrogram, and plays", options, async () => {
   await go(page, "#see?model=runs/tones&picture=sample:0");
@@ -69,7 +61,7 @@ test("a recording is seen as a spectrogram, and plays", options, async () => {
   assert.match(await page.innerText(".verdict"), /This is right/);
   assert.equal(await page.isVisible(".pad"), false);
   assert.deepEqual(await audit(page), []);
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, "see-sound.png"), fullPage: true });
+  await picture(page, "see-sound");
 });
 
 test("a word spoken into the microphone is classified", options, async () => {
@@ -104,7 +96,7 @@ test("a sentence is classified as it is typed, and its words are coloured", opti
     await page.setViewportSize({ width, height: 900 });
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width);
   }
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, "see-words.png"), fullPage: true });
+  await picture(page, "see-words");
 });
 
 test("nothing left the machine, and the console is free of errors", options, () => {

@@ -1,16 +1,15 @@
 // The view Mistakes, against a network that was trained on stripes, some of which have wrong labels.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { audit, go, readmePicture, state, visit } from "./page.js";
+import { audit, begin, end, go, picture, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { browser, kill, missing, start, studio } from "./server.js";
+import { missing, start } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const options = { skip: missing };
 const NETWORK = "conv(12, kernel=5, padding=2)-batchnorm-relu-maxpool(2)-conv(24, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
 /** Pictures of each class, and how many rising ones lie among the falling ones. */
@@ -28,28 +27,17 @@ before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-mistakes-"));
   elsewhere = await mkdtemp(join(tmpdir(), "hubel-elsewhere-"));
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
   await writePictures(join(folder, "stripes"), COUNT);
   for (let number = 0; number < WRONG; number += 1) await rename(join(folder, `stripes/rising/${number}.pgm`), join(folder, `stripes/falling/wrong-${number}.pgm`));
   await writePictures(join(elsewhere, "stripes"), 4);
   await symlink(join(elsewhere, "stripes"), join(folder, "link"));
   const training = start(folder, "train", "stripes", "--model", NETWORK, "--from", "none", "--epochs", "10", "--test", "0.5", "--out", "runs/stripes");
   await once(training, "exit");
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted });
+  ({ server, url, chromium, page } = await begin(folder, noted));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  for (const made of [folder, elsewhere]) if (made) await rm(made, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, folder, elsewhere));
 
-/** @param {string} name */
-const picture = async (name) => {
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
-};
 const corrections = () => join(folder, "stripes/hubel-labels.csv");
 /** The text of the gallery's line, when it matches. @param {string} pattern */
 const says = (pattern) => page.waitForFunction((pattern) => new RegExp(pattern).test(document.querySelector("mistakes-view section .says")?.textContent ?? ""), pattern);
@@ -177,7 +165,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `${wide} wide at ${width}`);
       if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
-      await picture(`mistakes-${width}-${scheme}`);
+      await picture(page, `mistakes-${width}-${scheme}`);
       if (width === 1280 && scheme === "light") await readmePicture(page, "studio-mistakes", 1200);
     }
   });

@@ -1,10 +1,11 @@
 // A page of the studio that has been given the token, and what went wrong in it.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+import { browser, kill, studio } from "./server.js";
 
 /**
  * @typedef {{ errors: string[], strangers: string[] }} Noted Errors in the console, and requests that would leave the machine.
@@ -69,6 +70,22 @@ export const go = (page, hash) => page.evaluate((hash) => void (location.hash = 
 /** @param {import("playwright-core").Page} page @returns {Promise<URLSearchParams>} The state in the address. */
 export const state = async (page) => new URLSearchParams((await page.evaluate(() => location.hash)).split("?")[1]);
 
+/** Where pictures of the views go; without it, none are made. */
+export const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
+
+/**
+ * Saves a picture of the page, if pictures are wanted: the whole page, or its upper part.
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ * @param {number} [height]
+ */
+export async function picture(page, name, height) {
+  if (!PICTURES) return;
+  await mkdir(PICTURES, { recursive: true });
+  const clip = height === undefined ? undefined : { x: 0, y: 0, width: 1280, height };
+  await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true, ...(clip && { clip }) });
+}
+
 /**
  * The upper part of the page, for the README: docs/pictures has it under this name.
  * @param {import("playwright-core").Page} page
@@ -76,8 +93,37 @@ export const state = async (page) => new URLSearchParams((await page.evaluate(()
  * @param {number} height
  */
 export async function readmePicture(page, name, height) {
-  const folder = process.env.HUBEL_STUDIO_PICTURES;
-  if (!folder) return;
   await page.evaluate(() => /** @type {HTMLElement | null} */ (document.activeElement)?.blur());
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true, clip: { x: 0, y: 0, width: 1280, height } });
+  await picture(page, name, height);
+}
+
+/** @typedef {{ server: import("./server.js").Process, url: string, chromium: import("playwright-core").Browser, page: import("playwright-core").Page }} Stage */
+
+/**
+ * Starts the server in a folder, and opens its page in a new browser.
+ * @param {string} folder
+ * @param {Noted} noted
+ * @param {string[]} args
+ * @returns {Promise<Stage>}
+ */
+export async function begin(folder, noted, ...args) {
+  const { server, url } = await studio(folder, ...args);
+  try {
+    const chromium = await browser();
+    return { server, url, chromium, page: await visit(chromium, url, { noted }) };
+  } catch (error) {
+    await kill(server);
+    throw error;
+  }
+}
+
+/**
+ * Ends what was begun, as far as it was, and removes folders.
+ * @param {Partial<Stage>} stage
+ * @param {(string | undefined)[]} folders
+ */
+export async function end({ chromium, server }, ...folders) {
+  await chromium?.close();
+  if (server) await kill(server);
+  for (const folder of folders) if (folder) await rm(folder, { recursive: true, force: true });
 }

@@ -1,15 +1,14 @@
 // Runs that the page starts, stops and resumes, and what it shows of them, in Chromium against the real program.
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { readmePicture, visit } from "./page.js";
+import { begin, end, picture, readmePicture } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { browser, kill, missing, studio } from "./server.js";
+import { kill, missing, studio } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 /** It trains for long enough to be stopped. */
 const NETWORK = "conv(24, kernel=5, padding=2)-batchnorm-relu-conv(32, padding=1)-batchnorm-relu-maxpool(2)-conv(32, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
 const EPOCHS = 30;
@@ -30,20 +29,15 @@ before(async () => {
   outer = await mkdtemp(join(tmpdir(), "hubel-runs-"));
   folder = join(outer, "my-pictures");
   await writePictures(join(folder, "stripes"), 120);
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted: { errors, strangers } });
+  ({ server, url, chromium, page } = await begin(folder, { errors, strangers }));
   page.setDefaultTimeout(60_000);
 });
 
 after(async () => {
-  await chromium?.close();
   // A run that a failed test has left would go on.
   const left = join(folder ?? "", "runs/watched/train.pid");
   if (folder && existsSync(left)) process.kill(Number(await readFile(left, "utf8")), "SIGKILL");
-  if (server) await kill(server);
-  if (outer) await rm(outer, { recursive: true, force: true });
+  await end({ chromium, server }, outer);
 });
 
 /** @param {string} hash */
@@ -64,10 +58,6 @@ const epochs = () => page.locator("[aria-label='Values of runs/watched'] tbody t
 /** @param {number} count */
 const hasEpochs = (count) => page.waitForFunction((count) => document.querySelectorAll("[aria-label='Values of runs/watched'] tbody tr").length >= count, count);
 
-/** @param {string} name */
-async function picture(name) {
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
-}
 
 test("the form shows what the program refuses", options, async () => {
   await go("#runs");
@@ -90,7 +80,7 @@ test("the form shows what the program refuses", options, async () => {
   assert.deepEqual([draft.get("start"), draft.get("network"), draft.get("epochs")], ["1", "lenet5", "3"]);
   await page.reload();
   assert.equal(await page.inputValue("#train-network"), "lenet5");
-  await picture("runs-form");
+  await picture(page, "runs-form");
   // The refusals are answers of the server.
   assert.equal(errors.splice(0).every((error) => /status of (400|422)/.test(error)), true);
 });
@@ -140,7 +130,7 @@ test("a run is started, watched, stopped and resumed, over a restart of the serv
   await hasEpochs(EPOCHS);
   const shown = await page.locator("[aria-label='Values of runs/watched'] tbody th").allInnerTexts();
   assert.deepEqual(shown, Array.from({ length: EPOCHS }, (_, index) => String(index + 1)));
-  await picture("runs-watched");
+  await picture(page, "runs-watched");
   await readmePicture(page, "studio-runs", 900);
   const unexpected = errors.splice(0).filter((error) => !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/.test(error));
   assert.deepEqual(unexpected, []);

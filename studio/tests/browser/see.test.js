@@ -2,16 +2,15 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, go, readmePicture, state, visit } from "./page.js";
+import { audit, begin, end, go, picture, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { PROGRAM, browser, kill, missing, start, studio } from "./server.js";
+import { PROGRAM, missing, start } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const options = { skip: missing };
 
 /** @type {string} */ let folder;
@@ -24,30 +23,19 @@ const noted = { errors: /** @type {string[]} */ ([]), strangers: /** @type {stri
 before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-see-"));
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
   const training = start(folder, "train", "mnist", "--preset", "fast", "--epochs", "1", "--out", "runs/digits");
   await once(training, "exit");
   await writePictures(join(folder, "stripes"), 2);
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted });
+  ({ server, url, chromium, page } = await begin(folder, noted));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (folder) await rm(folder, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, folder));
 
 /** Waits until a value is shown for the state of the address. @param {string} text */
 const valueOf = (text) => page.waitForFunction((text) => document.querySelector(".one-value h2")?.textContent?.includes(text), text);
 /** Waits until the address has a value. @param {string} name @param {string} value */
 const stateIs = (name, value) => page.waitForFunction(([name, value]) => new URLSearchParams(location.hash.split("?")[1]).get(name) === value, [name, value]);
 const result = async () => Number((await page.innerText(".one-value .result .number")).replace("−", "-"));
-/** @param {string} name */
-const picture = async (name) => {
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true });
-};
 
 test("a held-out sample is seen by all layers", options, async () => {
   // Two addresses at once: the view is asked for twice before the samples are there.
@@ -200,7 +188,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `${wide} wide at ${width}`);
       if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
-      await picture(`see-${width}-${scheme}`);
+      await picture(page, `see-${width}-${scheme}`);
     }
   });
 }

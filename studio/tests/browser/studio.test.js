@@ -1,16 +1,14 @@
 // The page in Chromium, against the real program and a run that trains meanwhile.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { check, visit } from "./page.js";
+import { PICTURES, begin, check, end, picture, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { browser, kill, missing, start, studio } from "./server.js";
+import { kill, missing, start, studio } from "./server.js";
 
-/** Where pictures of the views go; without it, none are made. */
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const TEXT = "conv(16, kernel=5, padding=2)-relu-maxpool(2)-conv(32, padding=1)-relu-maxpool(2)-flatten-linear(64)-relu-linear(classes)";
 
 /** @type {string} */ let outer;
@@ -29,17 +27,10 @@ before(async () => {
   outer = await mkdtemp(join(tmpdir(), "hubel-studio-"));
   folder = join(outer, "my-pictures");
   await writePictures(join(folder, "stripes"), 400);
-  if (PICTURES) await mkdir(PICTURES, { recursive: true });
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await opened({ width: 1280, height: 900 }, "light");
+  ({ server, url, chromium, page } = await begin(folder, { errors, strangers }));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (outer) await rm(outer, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, outer));
 
 /**
  * @param {{ width: number, height: number }} viewport
@@ -243,14 +234,6 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
   });
 }
 
-/**
- * @param {import("playwright-core").Page} page
- * @param {string} name
- */
-async function picture(page, name, height = 0) {
-  const clip = { x: 0, y: 0, width: 1280, height };
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true, ...(height > 0 && { clip }) });
-}
 
 test("nothing left the machine, and the console is free of errors", options, () => {
   assert.deepEqual(strangers, []);

@@ -1,16 +1,15 @@
 // The view Teach: classes are made in the page, a network is trained on them, and tried.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, go, state, visit } from "./page.js";
+import { audit, begin, end, go, picture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { PROGRAM, browser, kill, missing, studio } from "./server.js";
+import { PROGRAM, missing } from "./server.js";
 
-const PICTURES = process.env.HUBEL_STUDIO_PICTURES;
 const options = { skip: missing };
 const COUNT = 12;
 
@@ -28,16 +27,10 @@ before(async () => {
   folder = join(outer, "desk");
   await writePictures(join(outer, "stripes"), COUNT + 1);
   await promisify(execFile)("mkdir", [folder]);
-  ({ server, url } = await studio(folder));
-  chromium = await browser();
-  page = await visit(chromium, url, { noted });
+  ({ server, url, chromium, page } = await begin(folder, noted));
 });
 
-after(async () => {
-  await chromium?.close();
-  if (server) await kill(server);
-  if (outer) await rm(outer, { recursive: true, force: true });
-});
+after(() => end({ chromium, server }, outer));
 
 /** @param {string} kind @param {number} number */
 const file = (kind, number) => join(outer, "stripes", kind, `${number}.pgm`);
@@ -113,7 +106,7 @@ for (const scheme of /** @type {const} */ (["light", "dark"])) {
       await page.setViewportSize({ width, height: 900 });
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width);
       if (width !== 320) assert.deepEqual(await audit(page), [], `at ${width}`);
-      if (PICTURES) await page.screenshot({ path: join(PICTURES, `teach-${width}-${scheme}.png`), fullPage: true });
+      await picture(page, `teach-${width}-${scheme}`);
     }
   });
 }
