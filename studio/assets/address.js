@@ -54,10 +54,12 @@ export const isOf = (view, hash) => hash === "" || hash === "#" || read(hash).vi
  */
 export function replace(view, values) {
   const address = write(view, values);
+  // A late answer of a view that was left neither brings it back nor takes the place of what waits.
+  const isShown = () => location.hash === shown && isOf(view, location.hash);
+  if (!isShown()) return;
   clearTimeout(later);
   const change = () => {
-    // A late answer of a view that was left must not bring it back.
-    if (location.hash !== shown || !isOf(view, location.hash)) return;
+    if (!isShown()) return;
     changed = performance.now();
     history.replaceState(null, "", address);
     shown = location.hash;
