@@ -1,9 +1,12 @@
 // The view of mistakes: what a model takes for what, how sure it is, and labels that look wrong, which can be corrected here.
 import { replace, write } from "./address.js";
 import { get, latest, post, settled } from "./api.js";
+import { LEGEND, coloured, ofScore, wordTable } from "./coloured.js";
 import { drawConfusions } from "./confusions.js";
 import { grouped, html } from "./element.js";
+import { player } from "./recording.js";
 import { reliability } from "./reliability.js";
+import { whenInSight } from "./sight.js";
 import { Work, pager } from "./work.js";
 
 /**
@@ -54,6 +57,7 @@ class MistakesView extends HTMLElement {
   #pager = html("div", {});
   #says = html("p", { class: "says", role: "status" });
   #where = html("p", { class: "soft", hidden: true }, "The labels of this data are in a table or in arrays. Correct them there; here, those of class folders can be corrected.");
+  #colours = html("p", { class: "soft lead", hidden: true }, `Each word is coloured by what it adds to the score of the answer. ${LEGEND}`);
   #hint = html("p", { class: "soft lead", hidden: true }, "The answer contradicts the label more than this model usually contradicts labels of its class (confident learning). A weak model doubts many right labels, so look at each one. ",
     html("code", {}, "hubel check --labels"), " judges all samples by models that are trained for it.");
 
@@ -79,7 +83,7 @@ class MistakesView extends HTMLElement {
     );
     this.#result.append(this.#about,
       html("div", { class: "confused" }, this.#matrix, this.#calibration),
-      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#hint, this.#where, this.#gallery, this.#pager));
+      html("section", {}, html("h2", { id: "mistakes-gallery" }, "Samples"), this.#filters, this.#says, this.#hint, this.#where, this.#colours, this.#gallery, this.#pager));
   }
 
   /** @param {URLSearchParams} values @param {import("./app.js").Start} start */
@@ -126,6 +130,13 @@ class MistakesView extends HTMLElement {
   /** The question in the address of a request. */
   #query() {
     return new URLSearchParams({ model: this.#model, data: this.#data });
+  }
+
+  /** The same for a sample. @param {number} index */
+  #queryOf(index) {
+    const query = this.#query();
+    query.set("index", String(index));
+    return query;
   }
 
   #choose(/** @type {{ model: string, data: string }} */ { model, data }) {
@@ -246,6 +257,8 @@ class MistakesView extends HTMLElement {
     this.#says.textContent = page.count === 0 ? `There are no ${what} with this choice.` : `${grouped(page.count)} ${what}${this.#truth === null ? "" : ` with the label ${this.#truth}`}${this.#answer === null ? "" : `, answered ${this.#answer}`}`;
     this.#where.hidden = summary.can_be_corrected || page.count === 0;
     this.#hint.hidden = this.#show !== "doubtful" || page.count === 0;
+    this.#colours.hidden = !page.samples.some(({ text }) => text !== null);
+    this.#gallery.classList.toggle("of-texts", !this.#colours.hidden);
     this.#gallery.replaceChildren(...page.samples.map((sample) => this.#card(sample)));
     this.#pager.replaceChildren(pager(page, (from) => {
       this.#from = from;
@@ -262,24 +275,35 @@ class MistakesView extends HTMLElement {
     const label = sample.truth === null ? "left out" : classes[sample.truth];
     const isRight = answer !== undefined && answer === sample.truth;
     const card = html("li", { class: "card sample", "data-index": index });
-    const shown = sample.image ? html("img", { src: sample.image, alt: `${name}: label ${label}${answer === undefined ? "" : `, answer ${classes[answer]}`}` }) : sample.text !== null ? html("blockquote", {}, sample.text) : html("p", { class: "soft" }, "no picture");
+    const shown = sample.image ? html("img", { src: sample.image, alt: `${name}: label ${label}${answer === undefined ? "" : `, answer ${classes[answer]}`}` }) : sample.text !== null ? this.#text(sample, sample.text) : html("p", { class: "soft" }, "no picture");
     const facts = html("dl", {},
       html("dt", {}, "label"), html("dd", {}, label, sample.truth_probability === undefined || isRight ? null : html("span", { class: "soft" }, ` ${percent(sample.truth_probability)}`)),
       ...(answer === undefined ? [] : [html("dt", {}, "answer"), html("dd", { class: isRight ? "is-right" : "is-wrong" }, classes[answer], html("span", { class: "soft" }, ` ${percent(sample.probability ?? 0)}`))]));
     const marks = html("p", { class: "marks-of-sample" },
       sample.correction === null ? null : html("span", { class: "state running" }, sample.correction === "class" ? "label corrected" : "left out"),
       sample.looks_wrong ? html("span", { class: "state stopped" }, "label looks wrong") : null);
-    card.append(shown, ...(kind === "recordings" ? [this.#player(sample)] : []), facts, marks, html("p", { class: "file soft" }, name));
+    card.append(shown, ...(kind === "recordings" ? [player("mistakes/recording", this.#queryOf(index), name)] : []), facts, marks, html("p", { class: "file soft" }, name));
     if (can_be_seen) card.append(html("p", {}, html("a", { href: write("see", { model: this.#model, picture: `sample:${index}` }) }, "See it in the network", html("span", { class: "unseen" }, `: ${name}`))));
     if (can_be_corrected) card.append(this.#relabel(sample, card));
     return card;
   }
 
-  /** Plays a recording. It is loaded when it is played. */
-  #player(/** @type {Sample} */ { index, name }) {
-    const query = this.#query();
-    query.set("index", String(index));
-    return html("audio", { controls: true, preload: "none", src: `/api/mistakes/recording?${query}`, "aria-label": name });
+  /** The text of a sample. Its words are coloured when it is in sight. */
+  #text(/** @type {Sample} */ { index, name }, /** @type {string} */ start) {
+    const text = html("blockquote", { tabindex: 0, "aria-label": `Text of ${name}` }, start);
+    const shown = html("div", {}, text);
+    whenInSight(text, async () => {
+      try {
+        /** @type {import("./coloured.js").Explained} */
+        const explained = await get(`mistakes/words?${this.#queryOf(index)}`);
+        text.replaceChildren(coloured(explained));
+        shown.append(html("details", {}, html("summary", {}, "words as a table", html("span", { class: "unseen" }, `: ${name}`)), html("p", { class: "soft" }, ofScore(explained)),
+          html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Words of ${name}` }, wordTable(explained))));
+      } catch (error) {
+        shown.append(html("p", { class: "problem" }, error instanceof Error ? error.message : String(error)));
+      }
+    });
+    return shown;
   }
 
   /** Controls that correct a label. */

@@ -1,14 +1,13 @@
 // A text is typed and classified as one types; each word is coloured by what it adds to the score.
 import { latest, post, settled } from "./api.js";
 import { checkList } from "./checks.js";
-import { html, table } from "./element.js";
-import { number, shade } from "./maps.js";
-import { SIGNED } from "./made.js";
+import { LEGEND, coloured, ofScore, wordTable } from "./coloured.js";
+import { html } from "./element.js";
 import { probability, verdict } from "./probabilities.js";
 
 /**
- * @typedef {{ model: { classes: string[] }, prediction: { classes: { class: string, probability: number }[], is_sure: boolean }, score: { class: string, value: number },
- *   tokens: { text: string, support: number, is_known: boolean }[], unread: number, checks: import("./checks.js").Finding[] | null }} Found
+ * @typedef {import("./coloured.js").Explained & { model: { classes: string[] }, prediction: { classes: { class: string, probability: number }[], is_sure: boolean },
+ *   checks: import("./checks.js").Finding[] | null }} Found
  * @typedef {{ picture: string, class: string, text: string | null }} Sample
  */
 
@@ -78,27 +77,22 @@ class WordsView extends HTMLElement {
     void this.#ask({ model: this.#model, text, class: this.#class || null, check });
   }
 
-  #show(/** @type {Found} */ { model, prediction, score, tokens, unread, checks }, /** @type {boolean} */ isChecked) {
+  #show(/** @type {Found} */ found, /** @type {boolean} */ isChecked) {
+    const { model, prediction, score, checks } = found;
     const [first] = prediction.classes;
     this.#classes.replaceChildren(html("option", { value: "" }, `predicted: ${first.class}`), ...model.classes.map((named) => html("option", { value: named }, named)));
     this.#classes.value = this.#class;
-    const most = Math.max(...tokens.map(({ support }) => Math.abs(support)), 1e-9);
-    const words = tokens.map(({ text, support, is_known: isKnown }) => {
-      const word = html("span", { class: isKnown ? "word" : "word unknown", title: `${number(support)}${isKnown ? "" : "; the model does not know this word"}` }, text);
-      Object.assign(word.style, shade(SIGNED(most), support));
-      return word;
-    });
     const bars = prediction.classes.slice(0, 10).map((one) => html("li", {}, probability(one)));
     this.#found.replaceChildren(...[
       html("section", { class: "card", "aria-label": "Prediction" },
         verdict(first, prediction.is_sure), html("ul", { class: "classes" }, ...bars)),
       html("section", { class: "card", "aria-label": "Words" },
         html("h2", {}, `Why ${score.class}`),
-        html("p", { class: "coloured" }, ...words.flatMap((word) => [word, " "])),
-        html("p", { class: "soft" }, `Without a red word the score is lower, without a blue one higher. The score is the logit, ${number(score.value)}.`, unread > 0 ? ` The network reads no words after these; ${unread.toLocaleString("en-US")} are left out.` : ""),
+        coloured(found),
+        html("p", { class: "soft" }, `${LEGEND} ${ofScore(found)}`),
         html("button", { type: "button", class: "plain", onclick: () => this.#apply(true) }, "Can it be trusted?"),
         !isChecked ? null : checks === null ? html("p", { class: "soft" }, "A text of fewer than four words cannot be checked.") : html("div", { class: "checks" }, checkList(checks)),
-        html("details", {}, html("summary", {}, "as a table"), table("What the score loses without each word", ["word", "loss"], tokens.map(({ text, support }) => [text, number(support)])))),
+        html("details", {}, html("summary", {}, "as a table"), wordTable(found))),
     ]);
   }
 }

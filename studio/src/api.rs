@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -56,6 +57,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/mistakes/choices", get(mistakes::choices))
         .route("/mistakes/samples", get(mistakes::samples))
         .route("/mistakes/recording", get(mistakes::recording))
+        .route("/mistakes/words", get(mistakes::words))
         .route("/mistakes/label", post(mistakes::label))
         .route("/data", get(data::check))
         .route("/data/choices", get(data::choices))
@@ -127,6 +129,28 @@ fn findings(findings: [Finding; 2]) -> Value {
 /// A picture in an answer.
 fn image(media_type: &str, bytes: &[u8]) -> String {
     format!("data:{media_type};base64,{}", BASE64.encode(bytes))
+}
+
+/// How many characters of a text are shown in a list.
+const TEXT: usize = 240;
+
+/// The start of a text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The file of a recording, as an answer that browsers play. `None` if it cannot be read.
+fn sound(file: &Path) -> Option<Response> {
+    let bytes = std::fs::read(file).ok()?;
+    let media_type = pictures::sound_type(&bytes).unwrap_or("audio/wav");
+    Some(([(CONTENT_TYPE, media_type)], bytes).into_response())
+}
+
+fn no_recording() -> Refusal {
+    Refusal::missing("there is no such recording".into())
 }
 
 impl IntoResponse for Refusal {

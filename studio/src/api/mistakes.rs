@@ -1,7 +1,7 @@
 //! What a model takes for something else: the confusions, the samples, calibration, labels that look wrong, and their correction.
 mod samples;
 
-pub(super) use self::samples::{label, recording, samples};
+pub(super) use self::samples::{label, recording, samples, words};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

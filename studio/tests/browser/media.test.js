@@ -1,4 +1,4 @@
-// The view See for recordings and texts: a sound that plays, a word that is spoken, a sentence that is typed.
+// The views See and Mistakes for recordings and texts: a sound that plays, a word that is spoken, a sentence that is typed, coloured words.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
@@ -97,6 +97,38 @@ test("a sentence is classified as it is typed, and its words are coloured", opti
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width);
   }
   await picture(page, "see-words");
+});
+
+test("Mistakes colours the words of the texts in sight, as See does", options, async () => {
+  await page.setViewportSize({ width: 1280, height: 900 });
+  let asked = 0;
+  page.on("request", (request) => { if (request.url().includes("/api/mistakes/words")) asked += 1; });
+  await go(page, "#mistakes?model=runs/texts&show=all");
+  await page.waitForSelector(".sample");
+  await page.locator(".sample").first().scrollIntoViewIfNeeded();
+  await page.waitForSelector(".sample:first-child .word");
+  assert.match(await page.innerText("mistakes-view"), /Without a red word the score is lower/);
+  const cards = page.locator(".sample");
+  const last = cards.last();
+  const all = await cards.count();
+  await page.waitForFunction(() => [...document.querySelectorAll(".sample blockquote")].every((text) => {
+    const { top, bottom } = text.getBoundingClientRect();
+    return bottom < 0 || top > innerHeight || text.querySelector(".word") !== null;
+  }));
+  const coloured = await page.locator(".sample:has(.word)").count();
+  assert.ok(coloured < all && asked === coloured, `${asked} asked, ${coloured} coloured of ${all}`);
+  await last.scrollIntoViewIfNeeded();
+  await last.locator(".word").first().waitFor();
+  /** The words with their colours. @param {string} within */
+  const words = (within) => page.locator(`${within} .word`).evaluateAll((found) => found.map((word) => [word.textContent, word.getAttribute("title"), word.getAttribute("style")]));
+  const [text, here] = [await last.locator("blockquote").innerText(), await words(".sample:last-child")];
+  await last.locator("summary").click();
+  assert.equal(await last.locator("tbody tr").count(), here.length);
+  assert.deepEqual(await audit(page), []);
+  await picture(page, "mistakes-words");
+  await go(page, `#see?model=runs/texts&text=${encodeURIComponent(text)}`);
+  await page.waitForSelector("see-view .word");
+  assert.deepEqual(await words("see-view"), here);
 });
 
 test("nothing left the machine, and the console is free of errors", options, () => {

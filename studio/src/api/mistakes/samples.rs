@@ -1,15 +1,15 @@
 //! The gallery: samples by label and answer, recordings to listen to, and the correction of labels.
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hubel::data::{Correction, Kind};
 use hubel::shown;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::api::{Refusal, blocking, image, pictures};
+use crate::api::words::Explained;
+use crate::api::{Refusal, blocking, image, no_recording, shortened, sound};
 use crate::judge::{Change, Judged, View};
 use crate::server::Shared;
 
@@ -17,8 +17,6 @@ use crate::server::Shared;
 const PAGE: usize = 24;
 /// Longer side of a picture, in pixels.
 const SIDE: u32 = 160;
-/// How many characters of a text are shown.
-const TEXT: usize = 240;
 
 /// Which samples are wanted.
 #[derive(Deserialize)]
@@ -69,9 +67,9 @@ pub(in crate::api) async fn samples(
     page.await?.map(Json)
 }
 
-/// Which recording is wanted.
+/// A sample of the gallery.
 #[derive(Deserialize)]
-pub(in crate::api) struct Recording {
+pub(in crate::api) struct One {
     model: String,
     #[serde(default)]
     data: String,
@@ -81,22 +79,35 @@ pub(in crate::api) struct Recording {
 /// `/api/mistakes/recording?…&index=…`: the file of a recording.
 pub(in crate::api) async fn recording(
     State(shared): State<Shared>,
-    Query(Recording { model, data, index }): Query<Recording>,
+    Query(One { model, data, index }): Query<One>,
 ) -> Result<Response, Refusal> {
     let file = blocking(move || {
         let (judged, _) = shared.known_view(&Asked { model, data })?;
-        let missing = || Refusal::missing("there is no such recording".into());
         let dataset = &judged.evaluation.dataset;
         let is_one = dataset.kind() == Kind::Sounds && index < dataset.len();
-        let path = dataset
-            .path(index.min(dataset.len() - 1))
-            .filter(|_| is_one);
-        let path = path.ok_or_else(missing)?;
-        let bytes = std::fs::read(path).map_err(|_| missing())?;
-        let media_type = pictures::sound_type(&bytes).unwrap_or("audio/wav");
-        Ok::<_, Refusal>(([(CONTENT_TYPE, media_type)], bytes).into_response())
+        let path = is_one.then(|| dataset.path(index)).flatten();
+        path.and_then(sound).ok_or_else(no_recording)
     });
     file.await?
+}
+
+/// `/api/mistakes/words?…&index=…`: a text, with what each word adds to the score of the predicted class.
+pub(in crate::api) async fn words(
+    State(shared): State<Shared>,
+    Query(One { model, data, index }): Query<One>,
+) -> Result<Json<Value>, Refusal> {
+    let explained = blocking(move || {
+        let asked = Asked { model, data };
+        let (judged, _) = shared.known_view(&asked)?;
+        let dataset = &judged.evaluation.dataset;
+        let text = (index < dataset.len()).then(|| dataset.text(index));
+        let text = text.flatten();
+        let text = text.ok_or_else(|| Refusal::missing("there is no such text".into()))?;
+        let (loaded, ..) = shared.question(&asked)?;
+        let explained = Explained::new(&loaded, text, None)?;
+        Ok::<_, Refusal>(explained.answer(&loaded.model))
+    });
+    explained.await?.map(Json)
 }
 
 /// A new label.
@@ -244,12 +255,4 @@ fn of_sample(judged: &Judged, view: &View, sample: Sample) -> Value {
         value["looks_wrong"] = json!(view.doubtful.contains(&place));
     }
     value
-}
-
-/// The start of a text.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(TEXT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
