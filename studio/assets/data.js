@@ -2,6 +2,7 @@
 import { replace, whole } from "./address.js";
 import { get, latest, settled } from "./api.js";
 import { grouped, html, table } from "./element.js";
+import { player } from "./recording.js";
 import { Work, pager } from "./work.js";
 
 /**
@@ -9,10 +10,10 @@ import { Work, pager } from "./work.js";
  * @typedef {{ class: string, training: number, validation: number, test: number }} Class
  * @typedef {{ state: string, data: string, description: string, notes: string[], verdict: string, is_grave: boolean, kinds: Kind[], classes: Class[],
  *   corrections: { sample: string, class: string | null }[], corrections_file: string }} Inspection
- * @typedef {{ name: string, image: string | null }} Picture
- * @typedef {{ count: number, from: number, page: number, findings: { detail: string, points: number | null, pictures: Picture[], more: number }[] }} Findings
+ * @typedef {{ name: string, text: string | null, recording: string | null }} Sample Its text or the path of its recording, if it is one.
+ * @typedef {{ count: number, from: number, page: number, findings: { detail: string, points: number | null, samples: (Sample & { image: string | null })[], more: number }[] }} Findings
  * @typedef {{ state: string, usual: string, description: string, kind: string, count: number, problem?: string, augmentation?: string,
- *   samples?: { class: string, name: string, images: (string | null)[] }[] }} Augmented
+ *   samples?: (Sample & { class: string, images: (string | null)[] })[] }} Augmented
  */
 
 const VERSIONS = { usual: 5, least: 1, most: 12 };
@@ -179,8 +180,8 @@ class DataView extends HTMLElement {
   }
 
   #listed(/** @type {Findings} */ { findings, ...at }) {
-    const of = findings.map(({ detail, pictures, more }) => html("li", { class: "card" },
-      html("div", { class: "its-pictures" }, ...pictures.map(({ name, image }) => html("figure", {}, image === null ? null : html("img", { src: image, alt: "" }), html("figcaption", {}, name)))),
+    const of = findings.map(({ detail, samples, more }) => html("li", { class: "card" },
+      html("div", { class: "its-samples" }, ...samples.map((sample) => html("figure", {}, sample.image === null ? null : html("img", { src: sample.image, alt: "" }), ...this.#readOrPlayed(sample), html("figcaption", {}, sample.name)))),
       html("p", {}, detail),
       more > 0 ? html("p", { class: "soft" }, `and ${grouped(more)} more`) : null));
     this.#findings.replaceChildren(html("ul", { class: "of-kind" }, ...of), pager(at, (from) => {
@@ -188,6 +189,14 @@ class DataView extends HTMLElement {
       this.#remember();
       if (this.#inspection) this.#drawFound(this.#inspection);
     }));
+  }
+
+  /** The text of a sample, or a player of its recording. */
+  #readOrPlayed(/** @type {Sample} */ { name, text, recording }) {
+    return [
+      text === null ? null : html("blockquote", {}, text),
+      recording === null ? null : player("data/recording", new URLSearchParams({ data: this.#data, name: recording }), name),
+    ];
   }
 
   #draw() {
@@ -202,16 +211,13 @@ class DataView extends HTMLElement {
     this.#augmentProblem.replaceChildren(...(problem === undefined ? [] : [html("pre", { class: "problem" }, problem)]));
     this.#sheet.classList.toggle("stale", problem !== undefined);
     if (problem !== undefined) return;
-    if (kind === "texts") {
-      this.#sheetSays.textContent = "Texts have no pictures. hubel data preview prints them as the network reads them.";
-      this.#sheet.replaceChildren();
-      return;
-    }
-    const words = augmentation === "" ? "none" : augmentation;
-    this.#sheetSays.replaceChildren(html("code", {}, words ?? ""), ` applied to training ${kind} of: ${description}. The framed one is the original.`);
-    const row = (/** @type {{ class: string, name: string, images: (string | null)[] }} */ { class: named, name, images }) => html("figure", { class: "row" },
-      html("div", { class: "versions" }, ...images.map((image, version) => image === null ? null : html("img", { src: image, class: version === 0 ? "original" : "", alt: version === 0 ? `${name} before augmentation` : `version ${version}` }))),
-      html("figcaption", {}, html("b", {}, named), ` ${name}`));
+    this.#sheetSays.replaceChildren(...(kind === "texts"
+      ? [`Training texts of: ${description}. Texts are not augmented.`]
+      : [html("code", {}, augmentation === "" ? "none" : augmentation ?? ""), ` applied to training ${kind} of: ${description}. The framed one is the original${kind === "recordings" ? ", which is played" : ""}.`]));
+    const row = (/** @type {Sample & { class: string, images: (string | null)[] }} */ sample) => html("figure", { class: "row" },
+      html("div", { class: "versions" }, ...sample.images.map((image, version) => image === null ? null : html("img", { src: image, class: version === 0 ? "original" : "", alt: version === 0 ? `${sample.name} before augmentation` : `version ${version}` }))),
+      ...this.#readOrPlayed(sample),
+      html("figcaption", {}, html("b", {}, sample.class), ` ${sample.name}`));
     this.#sheet.replaceChildren(...samples.map(row));
     this.#sheetPager.replaceChildren(pager({ from: this.#first, page: SAMPLES, count }, (from) => {
       this.#first = from;

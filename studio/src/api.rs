@@ -62,6 +62,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/data", get(data::check))
         .route("/data/choices", get(data::choices))
         .route("/data/findings", get(data::findings))
+        .route("/data/recording", get(data::recording))
         .route("/data/augmented", get(data::augmented))
         .merge(teach::routes())
         .fallback(nothing)

@@ -103,6 +103,18 @@ impl Preview {
         (class, name)
     }
 
+    /// The text of a sample; `None` if it is something else.
+    pub(crate) fn text(&self, index: usize) -> Option<&str> {
+        self.dataset.text(index)
+    }
+
+    /// The path of a recording; `None` if it is something else.
+    pub(crate) fn recording(&self, index: usize) -> Option<String> {
+        let path = self.dataset.path(index);
+        let path = path.filter(|_| self.kind() == Kind::Sounds)?;
+        Some(path.to_string_lossy().into_owned())
+    }
+
     /// `count` samples that are spread over all classes, from the `from`th on.
     pub(crate) fn spread(&self, from: usize, count: usize) -> Vec<usize> {
         let mut of_class = vec![Vec::new(); self.dataset.classes().len()];

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::tests::photo;
+#[cfg(feature = "sound")]
+use crate::data::sound::tests::tone;
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cow ä"];
 
@@ -438,4 +440,95 @@ proptest! {
         let missing = missing_end(&file);
         prop_assert!(missing.is_none_or(|missing| missing.contains(&file.len().to_string())));
     }
+}
+
+fn drawn(inspection: &Inspection, name: &str, side: u32) -> image::GrayImage {
+    let thumbnail = inspection.thumbnail(name, side).unwrap();
+    image::load_from_memory(&thumbnail.bytes)
+        .unwrap()
+        .into_luma8()
+}
+
+fn written(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[cfg(feature = "sound")]
+#[test]
+fn a_recording_is_shown_as_its_spectrogram() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, hertz, seconds) in [
+        ("low/1.wav", 200.0, 0.4),
+        ("low/2.wav", 200.0, 20.0),
+        ("high/1.wav", 3500.0, 0.4),
+    ] {
+        written(&folder.path().join(name), &tone(hertz, 8000, seconds));
+    }
+    let silence = tone(0.0, 8000, 0.4);
+    written(&folder.path().join("low/3.wav"), &silence);
+    let inspection = check(folder.path(), &|_, _| ()).unwrap();
+    assert_eq!(inspection.kind(), data::Kind::Sounds);
+    let drawn = |name: &str| {
+        let path = folder.path().join(name);
+        let name = path.to_str().unwrap();
+        assert_eq!(inspection.path(name), Some(&*path));
+        drawn(&inspection, name, 160)
+    };
+    // The row of the loudest band, as a share of the height.
+    let loudest = |name: &str| {
+        let picture = drawn(name);
+        let middle = picture.width() / 2;
+        let row = (0..picture.height()).max_by_key(|row| picture.get_pixel(middle, *row).0[0]);
+        f64::from(row.unwrap()) / f64::from(picture.height())
+    };
+    assert!(loudest("low/1.wav") > 0.8);
+    assert!(loudest("high/1.wav") < 0.2);
+    let long = drawn("low/2.wav");
+    assert!(long.width() <= 4 * long.height(), "{:?}", long.dimensions());
+    assert!(drawn("low/3.wav").pixels().all(|pixel| pixel.0 == [0]));
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    let elsewhere = elsewhere.path().to_str().unwrap();
+    assert_eq!(inspection.path(elsewhere), None);
+    assert!(inspection.thumbnail(elsewhere, 160).is_none());
+}
+
+#[test]
+fn a_clip_is_shown_as_some_of_its_frames_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for clip in 0..8 {
+        for frame in 0..8u8 {
+            let name = format!("{}/{clip}/{frame:02}.pgm", ["a", "b"][clip % 2]);
+            let level = 30 * frame;
+            let bytes = [&b"P5 9 9 255\n"[..], &[level; 81]].concat();
+            written(&folder.path().join(name), &bytes);
+        }
+    }
+    let inspection = check(folder.path(), &|_, _| ()).unwrap();
+    assert_eq!(inspection.kind(), data::Kind::Clips);
+    let path = folder.path().join("a/0");
+    let film = drawn(&inspection, path.to_str().unwrap(), 64);
+    let frames = [(0, 0), (1, 0), (0, 1), (1, 1)];
+    let levels = frames.map(|(column, row)| film.get_pixel(4 + 10 * column, 4 + 10 * row).0[0]);
+    assert!(levels.is_sorted_by(|one, other| one < other), "{levels:?}");
+}
+
+#[test]
+fn a_text_is_found_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("texts.csv");
+    fs::write(
+        &table,
+        "text,label\na fine day,good\na dull day,bad\na fine day,good\n",
+    )
+    .unwrap();
+    let inspection = check(&table, &|_, _| ()).unwrap();
+    assert_eq!(inspection.kind(), data::Kind::Texts);
+    let twice = inspection
+        .by_kind()
+        .find(|(kind, _)| *kind == Kind::ExactDuplicate);
+    let (_, findings) = twice.unwrap();
+    let texts = findings[0].paths.iter().map(|name| inspection.text(name));
+    assert_eq!(texts.collect::<Vec<_>>(), [Some("a fine day"); 2]);
+    assert_eq!(inspection.text("line 9 of texts.csv"), None);
 }

@@ -15,7 +15,7 @@ use crate::data::sound;
 #[cfg(feature = "pictures")]
 pub(super) use decode::is_animated;
 #[cfg(feature = "pictures")]
-pub(crate) use decode::{Examined, examine};
+pub(crate) use decode::{Examined, examine, film_of};
 #[cfg(feature = "pictures")]
 pub(super) use frames::Frames;
 #[cfg(feature = "pictures")]

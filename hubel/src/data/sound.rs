@@ -26,6 +26,8 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
+#[cfg(feature = "sound")]
+pub(crate) use prepare::drawn;
 pub use settings::{SoundOptions, SoundSettings, Spectrogram};
 
 /// Extensions of files that are recordings.
@@ -57,9 +59,12 @@ pub(super) fn has_ending(path: &Path, endings: &[&str]) -> bool {
 /// A picture shows this many dB below the loudest value.
 const SHOWN_DECIBELS: f32 = 80.0;
 
-/// A spectrogram in dB as a grey picture: its loudest value is white, 80 dB less are black.
+/// A spectrogram in dB as a grey picture: its loudest value is white, 80 dB less are black. Silence is black.
 pub(super) fn picture(map: &[f32]) -> Vec<u8> {
     let loudest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if map.iter().all(|value| *value == loudest) {
+        return vec![0; map.len()];
+    }
     let levels = map.iter();
     levels
         .map(|value| (255.0 * (1.0 + (value - loudest) / SHOWN_DECIBELS)).round() as u8)

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::response::Response;
 use hubel::check::{Finding, Inspection, check as inspect};
 use hubel::data::{Correction, Corrections, Kind};
 use hubel::shown;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::mistakes::working;
-use super::{Refusal, blocking, image};
+use super::{Refusal, blocking, image, no_recording, shortened, sound};
 use crate::jobs::State as Work;
 use crate::preview::Preview;
 use crate::server::Shared;
@@ -18,8 +19,8 @@ use crate::{find, places};
 
 /// Findings of a kind in one answer.
 const FINDINGS: usize = 12;
-/// Pictures of a finding.
-const PICTURES: usize = 8;
+/// Samples of a finding.
+const SAMPLES: usize = 8;
 /// Longer side of a picture, in pixels.
 const SIDE: u32 = 160;
 /// Most versions of a sample, and most samples, in one answer.
@@ -142,7 +143,7 @@ pub(super) struct Wanted {
     from: usize,
 }
 
-/// `/api/data/findings?data=…&kind=…&from=…`: findings of a kind with their pictures.
+/// `/api/data/findings?data=…&kind=…&from=…`: findings of a kind with their samples.
 pub(super) async fn findings(
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
@@ -171,20 +172,45 @@ fn changed() -> Refusal {
 }
 
 fn of_finding(inspection: &Inspection, data: &Path, finding: &Finding) -> Value {
-    let pictures = finding.paths.iter().take(PICTURES).map(|name| {
+    let samples = finding.paths.iter().take(SAMPLES).map(|name| {
         let picture = inspection.thumbnail(name, SIDE);
         let below = Path::new(name).strip_prefix(data);
+        let is_recording = inspection.kind() == Kind::Sounds && inspection.path(name).is_some();
         json!({
             "name": shown(below.unwrap_or(Path::new(name))),
             "image": picture.map(|picture| image(picture.media_type, &picture.bytes)),
+            "text": inspection.text(name).map(shortened),
+            "recording": is_recording.then_some(name),
         })
     });
     json!({
         "detail": finding.detail,
         "points": finding.points,
-        "pictures": pictures.collect::<Vec<_>>(),
-        "more": finding.paths.len().saturating_sub(PICTURES),
+        "samples": samples.collect::<Vec<_>>(),
+        "more": finding.paths.len().saturating_sub(SAMPLES),
     })
+}
+
+/// A recording of data.
+#[derive(Deserialize)]
+pub(super) struct Recording {
+    data: String,
+    /// Its path, as the other answers have it.
+    name: String,
+}
+
+/// `/api/data/recording?data=…&name=…`: the file of a recording.
+pub(super) async fn recording(
+    State(shared): State<Shared>,
+    Query(Recording { data, name }): Query<Recording>,
+) -> Result<Response, Refusal> {
+    let file = blocking(move || {
+        let path = path_of(&shared, &data)?;
+        let inspection = shared.work.checked.known(&path).ok_or_else(changed)?;
+        let path = (inspection.kind() == Kind::Sounds).then(|| inspection.path(&name));
+        path.flatten().and_then(sound).ok_or_else(no_recording)
+    });
+    file.await?
 }
 
 /// How samples are augmented.
@@ -230,10 +256,6 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
         "count": preview.len(),
     });
     let mut value = about;
-    if preview.kind() == Kind::Texts {
-        value["samples"] = json!([]);
-        return Ok(value);
-    }
     let (feed, augmentation) = match preview.feed(&wanted.augment) {
         Ok(feed) => feed,
         Err(error) => {
@@ -241,17 +263,26 @@ fn of_preview(preview: &Preview, wanted: &Augmented) -> hubel::Result<Value> {
             return Ok(value);
         }
     };
-    let versions = wanted.versions.clamp(1, MOST_VERSIONS);
+    let drawn = match preview.kind() {
+        Kind::Texts => 0,
+        _ => 1 + wanted.versions.clamp(1, MOST_VERSIONS),
+    };
     let samples = preview.spread(wanted.from, wanted.samples.clamp(1, MOST_SAMPLES));
     let samples = samples.into_iter().map(|index| {
         let (class, name) = preview.about(index);
         // Each epoch augments in another way, and epoch 0 not at all.
-        let images = (0..=versions).map(|epoch| {
+        let images = (0..drawn).map(|epoch| {
             let small = feed.thumbnail(epoch, index, SIDE)?;
             Ok(small.map(|small| image(small.media_type, &small.bytes)))
         });
         let images: hubel::Result<Vec<Option<String>>> = images.collect();
-        Ok(json!({ "class": class, "name": name, "images": images? }))
+        Ok(json!({
+            "class": class,
+            "name": name,
+            "images": images?,
+            "text": preview.text(index).map(shortened),
+            "recording": preview.recording(index),
+        }))
     });
     let samples: hubel::Result<Vec<Value>> = samples.collect();
     value["augmentation"] = json!(augmentation.to_string());

@@ -1,12 +1,12 @@
-// The views See and Mistakes for recordings and texts: a sound that plays, a word that is spoken, a sentence that is typed, coloured words.
+// The views See, Mistakes and Data for recordings, clips and texts: a sound that plays, a word that is spoken, a sentence that is typed, coloured words.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { wavFile } from "../../assets/microphone.js";
-import { audit, begin, end, go, picture } from "./page.js";
+import { audit, begin, check, end, go, picture } from "./page.js";
 import { missing, start } from "./server.js";
 
 const options = { skip: missing };
@@ -35,6 +35,21 @@ async function writeTexts() {
   await writeFile(join(folder, "texts.csv"), `text,label\n${rows.join("\n")}\n`);
 }
 
+/** Clips that grow lighter or darker: folders of frames, one of them with a gap. */
+async function writeClips() {
+  for (const name of ["lighter", "darker"]) {
+    for (let clip = 0; clip < 6; clip += 1) {
+      const frames = join(folder, "clips", name, `${name}-${clip}`);
+      await mkdir(frames, { recursive: true });
+      for (let frame = 0; frame < 6; frame += 1) {
+        const level = 10 * (name === "lighter" ? frame : 5 - frame) + 20 * clip;
+        const gap = name === "lighter" && clip === 0 && frame > 2 ? 1 : 0;
+        await writeFile(join(frames, `${frame + gap}.pgm`), Buffer.concat([Buffer.from("P5 24 24 255\n"), Buffer.alloc(24 * 24, level)]));
+      }
+    }
+  }
+}
+
 /** @param {string[]} args */
 async function trained(...args) {
   const training = start(folder, "train", ...args);
@@ -49,6 +64,11 @@ before(async () => {
   await writeTexts();
   await trained("tones", "--epochs", "6", "--out", "runs/tones");
   await trained("texts.csv", "--epochs", "6", "--out", "runs/texts");
+  // Something for Data to find.
+  await writeClips();
+  await copyFile(join(folder, "tones/low/3.wav"), join(folder, "tones/low/copy.wav"));
+  await copyFile(join(folder, "texts.csv"), join(folder, "twice.csv"));
+  await appendFile(join(folder, "twice.csv"), "a fine film with a story,good\n");
   ({ server, chromium, page } = await begin(folder, noted));
 });
 
@@ -129,6 +149,47 @@ test("Mistakes colours the words of the texts in sight, as See does", options, a
   await go(page, `#see?model=runs/texts&text=${encodeURIComponent(text)}`);
   await page.waitForSelector("see-view .word");
   assert.deepEqual(await words("see-view"), here);
+});
+
+test("Data plays recordings beside their spectrograms", options, async () => {
+  await go(page, "#data?data=tones&kind=exact-duplicate");
+  await page.waitForSelector(".of-kind audio");
+  const found = page.locator(".of-kind figure");
+  assert.deepEqual((await found.locator("figcaption").allInnerTexts()).sort(), ["low/3.wav", "low/copy.wav"]);
+  await page.waitForSelector(".augmented audio");
+  for (const within of [".of-kind", ".augmented"]) {
+    const samples = await page.locator(`${within} figure`).evaluateAll((all) => all.map((sample) => [sample.querySelectorAll("audio").length, sample.querySelectorAll("img").length > 0]));
+    assert.ok(samples.length >= 2 && samples.every(([players, hasPicture]) => players === 1 && hasPicture), JSON.stringify(samples));
+    const seconds = await page.locator(`${within} audio`).first().evaluate((/** @type {HTMLAudioElement} */ sound) => new Promise((resolve, refuse) => {
+      sound.onloadedmetadata = () => resolve(sound.duration);
+      sound.onerror = () => refuse(new Error(sound.error?.message));
+      sound.preload = "metadata";
+      sound.load();
+    }));
+    assert.ok(Math.abs(seconds - 0.5) < 0.01, `${within}: ${seconds} s`);
+  }
+  const refused = noted.errors.length;
+  for (const name of [join(folder, "texts.csv"), "tones/low/3.wav", "/etc/passwd"]) {
+    assert.equal(await page.evaluate((name) => fetch(`/api/data/recording?data=tones&name=${encodeURIComponent(name)}`).then(({ status }) => status), name), 404, name);
+  }
+  assert.ok(noted.errors.splice(refused).every((error) => /404/.test(error)));
+  await check(page, "data-sound", (width) => picture(page, `data-sound-${width}`));
+});
+
+test("Data shows frames of clips, and texts", options, async () => {
+  await go(page, "#data?data=clips&kind=frame-numbers");
+  await page.waitForFunction(() => document.querySelector(".of-kind figcaption")?.textContent === "lighter/lighter-0");
+  // Four frames, two in a row.
+  const [width, height] = await page.locator(".of-kind img").evaluate((/** @type {HTMLImageElement} */ image) => image.decode().then(() => [image.naturalWidth, image.naturalHeight]));
+  assert.deepEqual([width, height], [49, 49]);
+  await page.waitForFunction(() => /training clips of/.test(document.querySelector("data-view")?.textContent ?? ""));
+  await picture(page, "data-clips");
+  await go(page, "#data?data=twice.csv&kind=exact-duplicate");
+  await page.waitForFunction(() => document.querySelectorAll(".of-kind blockquote").length === 2);
+  assert.deepEqual(await page.locator(".of-kind blockquote").allInnerTexts(), ["a fine film with a story", "a fine film with a story"]);
+  await page.waitForSelector(".augmented blockquote");
+  assert.match(await page.innerText("data-view"), /Texts are not augmented/);
+  await check(page, "data-texts", (width) => picture(page, `data-texts-${width}`));
 });
 
 test("nothing left the machine, and the console is free of errors", options, () => {

@@ -13,8 +13,10 @@ use image::{
 use super::frames::{Frames, SINGLE};
 use super::video;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::thumbnail::picture_of;
 use crate::data::{ClipSettings, Kind, folder, limit, picture};
-use crate::{Error, Result, shown};
+use crate::film::{self, film};
+use crate::{Error, Result, Shape, shown};
 
 /// Frames per second of clips that do not say it: folders of frames, and animations without delays.
 pub(super) const USUAL_RATE: f32 = 25.0;
@@ -52,6 +54,27 @@ pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result
         0 | 1 => Err(problem(path, SINGLE)),
         _ => Ok(taken),
     }
+}
+
+/// `count` frames of the clip at `path`, spread evenly over it, beside and below each other. Each has a longer side of at most `side` pixels.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn film_of(path: &Path, count: usize, side: u32) -> Result<DynamicImage> {
+    let taken = read(path, ClipSettings::default(), count)?;
+    let (width, height) = (taken.frames[0].width(), taken.frames[0].height());
+    let shrunk = |length: u32| match width.max(height) {
+        longer if longer > side => (length * side / longer).max(1),
+        _ => length,
+    };
+    let (width, height) = (shrunk(width), shrunk(height));
+    let frames = taken.frames.iter();
+    let pixels =
+        frames.flat_map(|frame| frame.thumbnail_exact(width, height).into_rgb8().into_raw());
+    let pixels: Vec<u8> = pixels.collect();
+    let clip = Shape::new(height as usize, width as usize, 3).over(count);
+    let film = picture_of(film(&pixels, clip).into_owned(), film::shape(clip));
+    Ok(film.expect("a film has three channels"))
 }
 
 /// What `check` says of a clip that can be read.

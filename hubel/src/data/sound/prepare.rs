@@ -2,13 +2,20 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use image::DynamicImage;
+
 use super::decode::{Recording, decode};
 use super::length::{self, fit};
 use super::mel::MelPlan;
 use super::resample::Resampler;
+use super::survey::HIGHEST_RATE;
 use super::{SoundSettings, Spectrogram, picture};
+use crate::data::thumbnail::picture_of;
 use crate::data::{Medium, Preparation, Prepared, picture as pictures};
 use crate::{Error, Result};
+
+/// How many times as wide as high the picture of a recording is at most.
+const WIDEST: u32 = 3;
 
 /// A recording at a model's rate and length.
 pub(super) struct Fitted {
@@ -77,6 +84,23 @@ pub(super) fn spectrogram(samples: &[f32], settings: &SoundSettings, out: &mut [
         let plan = kept.as_mut().expect("it was just set");
         plan.log(samples, out);
     });
+}
+
+/// A whole recording as a picture: its spectrogram, low frequencies at the bottom. A long one is narrowed. `None` if it cannot be decoded.
+pub(crate) fn drawn(bytes: &[u8], path: &Path) -> Option<DynamicImage> {
+    let recording = decode(bytes, path).ok()?;
+    let rate = recording.rate.min(HIGHEST_RATE);
+    let samples = resampled(&recording, rate);
+    let settings = SoundSettings::new(samples.len(), Spectrogram::at(rate));
+    let shape = settings.shape();
+    let mut map = vec![0.0; shape.len()];
+    spectrogram(&samples, &settings, &mut map);
+    let drawn = picture_of(picture(&map), shape)?;
+    let (width, height) = (drawn.width(), drawn.height());
+    Some(match width > WIDEST * height {
+        true => drawn.thumbnail_exact(WIDEST * height, height),
+        false => drawn,
+    })
 }
 
 impl Preparation {

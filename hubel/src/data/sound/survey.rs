@@ -11,7 +11,7 @@ use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, shown};
 
 /// The highest rate that is chosen by default: speech and most sounds differ below 8 kHz, and each doubling doubles the work.
-const HIGHEST_RATE: u32 = 16_000;
+pub(super) const HIGHEST_RATE: u32 = 16_000;
 
 /// The longest length that is chosen by default, in seconds.
 const LONGEST_SECONDS: f64 = 10.0;

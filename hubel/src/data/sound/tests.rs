@@ -8,7 +8,7 @@ use crate::data::{
 use crate::{Cpu, Error, Preparation, Result};
 
 /// A WAV file with a tone of half the full scale.
-fn tone(hertz: f32, rate: u32, seconds: f32) -> Vec<u8> {
+pub(crate) fn tone(hertz: f32, rate: u32, seconds: f32) -> Vec<u8> {
     let count = (seconds * rate as f32) as u32;
     let samples = (0..count).map(|i| {
         let time = i as f32 / rate as f32;
