@@ -8,6 +8,7 @@ import { probability, verdict } from "./probabilities.js";
 /** @typedef {{ name: string, pictures: string[] }} Class */
 /** @typedef {{ name: string, state: string, epochs_done: number, epochs: number | null, validation_accuracy: number | null, problem?: string }} Run */
 /** @typedef {{ classes: { class: string, probability: number }[], is_sure: boolean }} Answer */
+/** A picture of a class of a data set. @typedef {{ name: string, class: string, picture: string }} Place */
 
 /** The embedded model whose features are used. */
 const BACKBONE = "efficientnet-lite0";
@@ -36,6 +37,8 @@ class TeachView extends HTMLElement {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #live;
   #isTraining = false;
+  /** @type {Place | null} What was removed last. */
+  #removed = null;
   /** Counts what is being sent. */
   #sending = 0;
 
@@ -43,6 +46,7 @@ class TeachView extends HTMLElement {
   #names = html("datalist", { id: "teach-names" });
   #camera = new LiveCamera();
   #cards = html("div", { class: "taught-classes" });
+  #undo = html("div", { class: "undo", role: "status" });
   #newClass = html("input", { id: "teach-class", autocomplete: "off", spellcheck: "false", placeholder: "apple" });
   #problem = html("div", { role: "alert" });
   #train = html("button", { type: "button", onclick: () => void this.#begin() }, "Train");
@@ -70,11 +74,17 @@ class TeachView extends HTMLElement {
           html("form", { class: "field add-class", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); void this.#addClass(); } },
             html("label", { for: this.#newClass.id }, "New class"), html("div", { class: "buttons" }, this.#newClass, html("button", { type: "submit" }, "Add")))),
         this.#camera, this.#problem),
-      this.#cards,
+      this.#cards, this.#undo,
       html("section", { class: "card controls", "aria-label": "Train" }, html("h2", {}, "Train"), this.#hint, html("div", { class: "buttons" }, this.#train, this.#stop), this.#progress),
       this.#tried,
     );
     this.#camera.addEventListener("switched", () => this.#draw());
+    this.addEventListener("keydown", (event) => {
+      const isTyping = event.target instanceof HTMLInputElement && event.target.type === "text";
+      if (this.#removed === null || isTyping || event.key !== "z" || event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      void this.#restore(this.#removed);
+    });
   }
 
   disconnectedCallback() {
@@ -97,6 +107,7 @@ class TeachView extends HTMLElement {
     [this.#name, this.#run] = [name, run];
     this.#nameField.value = name;
     this.#problem.replaceChildren();
+    this.#offerUndo(null);
     await this.#read();
     if (run === "") this.#run = (await get(`teach/run?${new URLSearchParams({ name })}`).catch(() => ({ run: null }))).run ?? "";
     this.#remember();
@@ -149,10 +160,16 @@ class TeachView extends HTMLElement {
     this.#cards.replaceChildren(...(this.#classes.length === 0
       ? [html("p", { class: "empty" }, "Add two classes or more, and give each some pictures.")]
       : this.#classes.map((one) => this.#card(one))));
-    const again = focused === undefined ? null : /** @type {HTMLInputElement | null} */ (this.#cards.querySelector(`[data-key="${CSS.escape(focused)}"]`));
-    if (again && typed !== null) again.value = typed;
-    again?.focus();
+    const again = this.#focus(focused);
+    if (again instanceof HTMLInputElement && typed !== null) again.value = typed;
     this.#allow();
+  }
+
+  /** Brings the focus to the control with this key, if there is one. @param {string | undefined} key */
+  #focus(key) {
+    const control = key === undefined ? null : /** @type {HTMLElement | null} */ (this.#cards.querySelector(`[data-key="${CSS.escape(key)}"]`));
+    control?.focus();
+    return control;
   }
 
   /** Says whether a training can begin. */
@@ -182,8 +199,8 @@ class TeachView extends HTMLElement {
       html("p", { class: "soft count" }, `${pictures.length} picture${pictures.length === 1 ? "" : "s"}`),
       html("label", { for: id, class: "drop" }, "Drop pictures here, or choose files"), files,
       html("div", { class: "buttons" }, series),
-      html("div", { class: "thumbnails" }, ...shown.map((picture, place) => html("button", { type: "button", class: "thumbnail", title: "Remove this picture", "aria-label": `Remove picture ${place + 1} of ${name}`,
-        onclick: () => void this.#do(() => post("teach/change", { what: "remove", name: this.#name, class: name, picture })) },
+      html("div", { class: "thumbnails" }, ...shown.map((picture, place) => html("button", { type: "button", class: "thumbnail", title: "Remove this picture", "aria-label": `Remove picture ${place + 1} of ${name}`, "data-key": keyOf(name, picture),
+        onclick: () => void this.#remove({ name: this.#name, class: name, picture }, shown[place + 1] ?? shown[place - 1]) },
         html("img", { src: `/api/teach/picture?${query(picture)}`, alt: "", loading: "lazy" })))),
       pictures.length > SHOWN ? html("p", { class: "soft" }, `The last ${SHOWN} are shown.`) : null);
     card.addEventListener("dragover", (event) => event.preventDefault());
@@ -192,6 +209,32 @@ class TeachView extends HTMLElement {
       void this.#add(name, event.dataTransfer?.files ?? null);
     });
     return card;
+  }
+
+  /** Removes a picture, and brings the focus to its neighbour, or to the first control of the class. */
+  async #remove(/** @type {Place} */ place, /** @type {string | undefined} */ neighbour) {
+    await this.#do(async () => {
+      await post("teach/change", { what: "remove", ...place });
+      this.#offerUndo(place);
+    });
+    if (this.#removed === place) this.#focus(neighbour === undefined ? `name ${place.class}` : keyOf(place.class, neighbour));
+  }
+
+  /** Says that a picture was removed, and offers to bring it back. */
+  #offerUndo(/** @type {Place | null} */ place) {
+    this.#removed = place;
+    this.#undo.replaceChildren(...(place === null ? [] : [
+      html("span", {}, `A picture of ${place.class} is removed. `),
+      html("button", { type: "button", "aria-keyshortcuts": "Control+Z", title: "Ctrl+Z", onclick: () => void this.#restore(place) }, "Undo")]));
+  }
+
+  async #restore(/** @type {Place} */ { name, class: named, picture }) {
+    await this.#do(async () => {
+      this.#offerUndo(null);
+      await post("teach/change", { what: "restore", name, picture });
+      this.#undo.replaceChildren(`The picture of ${named} is back.`);
+    });
+    this.#focus(keyOf(named, picture));
   }
 
   #add(/** @type {string} */ named, /** @type {FileList | Blob[] | null} */ files) {
@@ -323,5 +366,8 @@ class TeachView extends HTMLElement {
     this.#answer.replaceChildren(verdict(classes[0], isSure), ...classes.map((one) => probability(one)));
   }
 }
+
+/** The key of a thumbnail. @param {string} named @param {string} picture */
+const keyOf = (named, picture) => `picture ${named} ${picture}`;
 
 customElements.define("teach-view", TeachView);

@@ -3,12 +3,16 @@
 //! ```text
 //! taught/fruit/apple/5b2c….jpg
 //! ```
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 use hubel::data::picture;
 use hubel::{Error, Result, image, replace_file, shown};
 use twox_hash::XxHash3_128;
+
+use crate::jobs::locked;
 
 /// The folder of all of them.
 pub(crate) const FOLDER: &str = "taught";
@@ -20,6 +24,19 @@ const PARTS: [&str; 6] = ["train", "test", "val", "valid", "validation", "testin
 /// The folders below that of the studio.
 pub(crate) struct Taught {
     root: PathBuf,
+    /// The picture that was removed last. It is kept in memory, where no training finds it.
+    removed: Mutex<Option<Removed>>,
+}
+
+/// A picture that was removed.
+struct Removed {
+    /// The name of the data set.
+    name: String,
+    class: String,
+    picture: String,
+    bytes: Vec<u8>,
+    /// When it was added: pictures are shown in this order.
+    added: SystemTime,
 }
 
 /// A class.
@@ -31,7 +48,10 @@ pub(crate) struct Class {
 
 impl Taught {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            removed: Mutex::default(),
+        }
     }
 
     /// The names of the data sets.
@@ -112,10 +132,16 @@ impl Taught {
             });
         }
         self.inside(&from)?;
-        fs::rename(&from, &to).map_err(Error::io("rename", &from))
+        fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
+        let mut removed = locked(&self.removed);
+        let of_class = |own: &&mut Removed| own.name == name && own.class == class;
+        if let Some(own) = removed.as_mut().filter(of_class) {
+            own.class = to_name.to_owned();
+        }
+        Ok(())
     }
 
-    /// Removes a picture, or a class that has none left.
+    /// Removes a picture, or a class that has none left. The picture is kept for [`Taught::restore`] until the next one is removed.
     ///
     /// # Errors
     /// If it does not exist; if the class has pictures.
@@ -125,10 +151,43 @@ impl Taught {
         match picture {
             Some(picture) => {
                 let file = self.file(name, class, picture)?;
-                fs::remove_file(&file).map_err(Error::io("remove", &file))
+                let about = fs::metadata(&file).and_then(|about| about.modified());
+                let removed = Removed {
+                    name: name.to_owned(),
+                    class: class.to_owned(),
+                    picture: picture.to_owned(),
+                    bytes: fs::read(&file).map_err(Error::io("read", &file))?,
+                    added: about.map_err(Error::io("read", &file))?,
+                };
+                fs::remove_file(&file).map_err(Error::io("remove", &file))?;
+                *locked(&self.removed) = Some(removed);
+                Ok(())
             }
             None => fs::remove_dir(&folder).map_err(Error::io("remove", &folder)),
         }
+    }
+
+    /// Brings back the picture that was removed last.
+    ///
+    /// # Errors
+    /// If it is another one; if it cannot be written.
+    pub(crate) fn restore(&self, name: &str, picture: &str) -> Result<()> {
+        let mut removed = locked(&self.removed);
+        let is_it = |own: &&Removed| own.name == name && own.picture == picture;
+        let own = removed.as_ref().filter(is_it);
+        let own = own.ok_or_else(|| Error::Settings {
+            problem: "only the picture that was removed last can be brought back".into(),
+        })?;
+        self.add_class(name, &own.class)?;
+        let folder = self.folder(&[name, &own.class])?;
+        self.inside(&folder)?;
+        let file = folder.join(picture);
+        replace_file(&file, &own.bytes)?;
+        let written = OpenOptions::new().write(true).open(&file);
+        let written = written.and_then(|written| written.set_modified(own.added));
+        written.map_err(Error::io("write", &file))?;
+        *removed = None;
+        Ok(())
     }
 
     /// The file of a picture.
@@ -235,6 +294,54 @@ mod tests {
         }
         taught.remove("fruit", "apple", None).unwrap();
         assert_eq!(taught.names(), ["fruit"]);
+    }
+
+    #[test]
+    fn the_picture_that_was_removed_last_is_brought_back_to_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let taught = Taught::new(root.path());
+        taught.add_class("fruit", "apple").unwrap();
+        for last in *b"abc" {
+            taught
+                .add("fruit", "apple", &[PICTURE, &[last]].concat())
+                .unwrap();
+        }
+        let pictures = |class: &str| {
+            let classes = taught.classes("fruit").unwrap();
+            let found = classes.into_iter().find(|own| own.name == class);
+            found.map_or(Vec::new(), |own| own.pictures)
+        };
+        let all = pictures("apple");
+        let remove = |picture: &String| taught.remove("fruit", "apple", Some(picture)).unwrap();
+        let restore = |picture: &String| taught.restore("fruit", picture);
+        remove(&all[1]);
+        assert_eq!(pictures("apple"), [all[0].clone(), all[2].clone()]);
+        // Nothing of it is left in a folder.
+        let files = walk(root.path());
+        assert_eq!(files.len(), 2, "{files:?}");
+        assert!(taught.restore("animals", &all[1]).is_err());
+        restore(&all[1]).unwrap();
+        assert_eq!(pictures("apple"), all);
+        assert!(restore(&all[1]).is_err(), "it is there already");
+        // Only the last one is kept, and it comes back even if its class was renamed.
+        remove(&all[0]);
+        remove(&all[1]);
+        assert!(restore(&all[0]).is_err());
+        taught.rename("fruit", "apple", "quince").unwrap();
+        restore(&all[1]).unwrap();
+        assert_eq!(pictures("quince"), all[1..]);
+        assert!(pictures("apple").is_empty());
+    }
+
+    /// All files below a folder.
+    fn walk(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().flatten();
+        let found = entries.map(|entry| entry.path());
+        let found = found.map(|path| match path.is_dir() {
+            true => walk(&path),
+            false => vec![path],
+        });
+        found.flatten().collect()
     }
 
     #[test]

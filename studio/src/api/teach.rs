@@ -134,6 +134,11 @@ enum Change {
         class: String,
         picture: Option<String>,
     },
+    /// Brings back a picture that was removed.
+    Restore {
+        name: String,
+        picture: String,
+    },
 }
 
 /// `POST /api/teach/change`
@@ -149,6 +154,7 @@ async fn change(
             class,
             picture,
         } => taught.remove(name, class, picture.as_deref()),
+        Change::Restore { name, picture } => taught.restore(name, picture),
     });
     changed.await??;
     Ok(Json(json!({})))

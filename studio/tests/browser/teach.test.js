@@ -77,6 +77,54 @@ test("classes are made of files and photographs, renamed and emptied", options, 
   assert.deepEqual((await readdir(join(folder, "taught/stripes"))).sort(), ["camera", "rising", "vertical"]);
 });
 
+/** The label of what has the focus. */
+const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);
+/** The thumbnails of a class. @param {string} name */
+const thumbnails = (name) => page.locator(`[aria-label="Class ${name}"] .thumbnail img`).evaluateAll((all) => all.map((image) => image.getAttribute("src")));
+
+test("a removed picture is brought back, with the mouse and with the keyboard", options, async () => {
+  const before = await thumbnails("rising");
+  await page.locator("[aria-label='Remove picture 3 of rising']").focus();
+  await page.keyboard.press("Enter");
+  await has("rising", COUNT - 1);
+  // The focus is on the next one, which is the third now.
+  assert.equal(await focused(), "Remove picture 3 of rising");
+  assert.match(await page.innerText("teach-view .undo[role=status]"), /A picture of rising is removed/);
+  assert.equal((await readdir(join(folder, "taught/stripes/rising"))).length, COUNT - 1);
+  await page.click(".undo >> text=Undo");
+  await has("rising", COUNT);
+  assert.deepEqual(await thumbnails("rising"), before);
+  assert.equal(await focused(), "Remove picture 3 of rising");
+  assert.match(await page.innerText(".undo"), /is back/);
+  // The last one has no next one.
+  await page.locator(`[aria-label='Remove picture ${COUNT} of rising']`).focus();
+  await page.keyboard.press("Enter");
+  await has("rising", COUNT - 1);
+  assert.equal(await focused(), `Remove picture ${COUNT - 1} of rising`);
+  await page.keyboard.press("Control+z");
+  await has("rising", COUNT);
+  assert.deepEqual(await thumbnails("rising"), before);
+  // A class with a single picture.
+  await addClass("single");
+  await page.setInputFiles("[id='teach-files-single']", file("level", 0));
+  await has("single", 1);
+  await page.locator("[aria-label='Remove picture 1 of single']").focus();
+  await page.keyboard.press("Enter");
+  await has("single", 0);
+  assert.equal(await focused(), "Name of the class single");
+  await picture(page, "teach-undo");
+  await page.click("[aria-label='Remove the class single']");
+  await page.waitForFunction(() => document.querySelector("[aria-label='Class single']") === null);
+  // The removed picture comes back with its class.
+  await page.click(".undo >> text=Undo");
+  await has("single", 1);
+  await page.click("[aria-label='Remove picture 1 of single']");
+  await has("single", 0);
+  await page.click("[aria-label='Remove the class single']");
+  await page.waitForFunction(() => document.querySelector("[aria-label='Class single']") === null);
+  assert.equal(await page.locator("[aria-label^='Class ']").count(), 3);
+});
+
 test("a network is trained on them, tried, and is an ordinary model", options, async () => {
   await page.click("section[aria-label=Train] button");
   await page.waitForFunction(() => /It is trained/.test(document.querySelector(".teaching")?.textContent ?? ""), undefined, { timeout: 120_000 });
