@@ -11,6 +11,7 @@ mod find;
 mod guard;
 mod jobs;
 mod judge;
+mod kept;
 mod look;
 mod models;
 mod pictures;

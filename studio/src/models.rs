@@ -10,6 +10,7 @@ use hubel::{Cpu, Error, Explainer, Model, Predictor, Result, RunFolder};
 use crate::Opening;
 use crate::find;
 use crate::jobs::locked;
+use crate::kept::Kept;
 
 /// The name of the model that the studio was opened with. A run cannot have it.
 pub(crate) const OPENED: &str = "";
@@ -19,8 +20,11 @@ const MOST: usize = 3;
 /// The models, and those in memory.
 pub(crate) struct Models {
     opening: Arc<Opening>,
-    loaded: Mutex<Vec<Arc<Loaded>>>,
+    loaded: Kept<Key, Loaded>,
 }
+
+/// The name of a model, its file, and when that was written. A run that goes on writes it again.
+type Key = (String, Option<(PathBuf, SystemTime)>);
 
 /// A model in the list.
 pub(crate) struct Named {
@@ -37,7 +41,7 @@ pub(crate) struct Loaded {
     /// The name of its run, or [`OPENED`].
     pub(crate) name: String,
     pub(crate) model: Arc<Model>,
-    /// The file and when it was written. A run that goes on writes it again.
+    /// The file and when it was written.
     file: Option<(PathBuf, SystemTime)>,
     /// Where its data lies: a path or the name of a data set.
     data: Option<PathBuf>,
@@ -60,7 +64,7 @@ impl Models {
     pub(crate) fn new(opening: Arc<Opening>) -> Self {
         Self {
             opening,
-            loaded: Mutex::default(),
+            loaded: Kept::new(MOST),
         }
     }
 
@@ -106,31 +110,26 @@ impl Models {
             let written = file.metadata().and_then(|about| about.modified());
             (file, written.unwrap_or(SystemTime::UNIX_EPOCH))
         });
-        let is_same = |loaded: &Arc<Loaded>| loaded.name == name && loaded.file == file;
-        let mut all = locked(&self.loaded);
-        if let Some(place) = all.iter().position(is_same) {
-            let found = all.remove(place);
-            all.insert(0, found.clone());
-            return Ok(Some(found));
-        }
-        let model = match (&file, opened) {
-            (Some((file, _)), _) => Arc::new(Model::load(file)?),
-            (None, opened) => opened.as_ref().expect("it is opened").model.clone(),
+        let stale = |(known, other): &Key| known == name && *other != file;
+        self.loaded.forget(stale);
+        let load = || {
+            let model = match (&file, opened) {
+                (Some((file, _)), _) => Arc::new(Model::load(file)?),
+                (None, opened) => opened.as_ref().expect("it is opened").model.clone(),
+            };
+            let of_run = run.as_deref().and_then(|run| self.data_of(run));
+            Ok(Loaded {
+                name: name.to_owned(),
+                model,
+                file: file.clone(),
+                data: of_run.or_else(|| self.opening.data.clone()),
+                eyes: Mutex::default(),
+                predictor: Mutex::default(),
+                held_out: Mutex::default(),
+            })
         };
-        let of_run = run.as_deref().and_then(|run| self.data_of(run));
-        let loaded = Arc::new(Loaded {
-            name: name.to_owned(),
-            model,
-            file,
-            data: of_run.or_else(|| self.opening.data.clone()),
-            eyes: Mutex::default(),
-            predictor: Mutex::default(),
-            held_out: Mutex::default(),
-        });
-        all.retain(|other| other.name != name);
-        all.insert(0, loaded.clone());
-        all.truncate(MOST);
-        Ok(Some(loaded))
+        let key = (name.to_owned(), file.clone());
+        self.loaded.get(key, load).map(Some)
     }
 
     /// The data that a run was trained on. Its settings have the path as it was given, from the folder in which the training began.
