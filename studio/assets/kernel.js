@@ -5,7 +5,7 @@ import { number } from "./maps.js";
 
 /** @typedef {{ name: string, height: number, width: number, weights: number[] }} Known */
 /** @typedef {{ image: string, framed: string, at: [number, number, number], result: number, terms: { value: number, weight: number }[] }} Response */
-/** @typedef {{ model: string, picture: string }} Asked */
+/** @typedef {{ model: string, picture: string }} Picture */
 
 const SIZES = [3, 5, 7];
 
@@ -13,7 +13,7 @@ class HandKernel extends HTMLElement {
   /** @type {Known[]} */
   #known = [];
   #side = 3;
-  /** @type {Asked | null} */
+  /** @type {Picture | null} */
   #asked = null;
 
   #name = html("select", { id: "kernel-name", onchange: () => this.#choose() });
@@ -22,7 +22,7 @@ class HandKernel extends HTMLElement {
   #result = html("div", { class: "kernel-result", "aria-live": "polite" });
 
   #ask = latest(
-    (/** @type {Asked & { kernel: string }} */ question) => post("see/kernel", question),
+    (/** @type {Picture & { kernel: string }} */ question) => post("see/kernel", question),
     (/** @type {Response} */ found) => this.#show(found),
     (error) => this.#result.replaceChildren(html("p", { class: "problem" }, error.message)),
   );
@@ -42,7 +42,7 @@ class HandKernel extends HTMLElement {
     this.#choose();
   }
 
-  /** Runs the kernel over another picture. @param {Asked} asked */
+  /** Runs the kernel over another picture. @param {Picture} asked */
   show(asked) {
     if (this.#asked?.picture === asked.picture && this.#asked.model === asked.model) return;
     this.#asked = asked;

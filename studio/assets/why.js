@@ -3,13 +3,13 @@ import { latest, post } from "./api.js";
 import { checkList } from "./checks.js";
 import { html } from "./element.js";
 
-/** @typedef {{ model: string, picture: string, class: string | null, against: string | null }} Asked */
+/** @typedef {{ model: string, picture: string, class: string | null, against: string | null }} PictureQuestion */
 /** @typedef {{ image: string, layer: string, checks: import("./checks.js").Finding[] | null }} Found */
 
 const METHODS = { none: "the picture alone", "grad-cam": "Grad-CAM", gradient: "gradient", "smooth-grad": "SmoothGrad", "integrated-gradients": "integrated gradients", occlusion: "occlusion" };
 
 class WhyPicture extends HTMLElement {
-  /** @type {Asked | null} */
+  /** @type {PictureQuestion | null} */
   #asked = null;
   #plain = "";
   /** What is shown: the question as text. */
@@ -23,7 +23,7 @@ class WhyPicture extends HTMLElement {
   #says = html("p", { class: "soft" });
 
   #ask = latest(
-    (/** @type {Asked & { method: string, check: boolean }} */ question) => post("see/why", question),
+    (/** @type {PictureQuestion & { method: string, check: boolean }} */ question) => post("see/why", question),
     (/** @type {Found} */ found, question) => this.#found(found, question.method),
     (error) => {
       this.#checks.replaceChildren(html("p", { class: "problem" }, error.message));
@@ -43,7 +43,7 @@ class WhyPicture extends HTMLElement {
 
   /**
    * @param {{ image: string, name: string, sound: string | null }} picture The picture alone, what it is, and the recording that it shows.
-   * @param {Asked} asked
+   * @param {PictureQuestion} asked
    * @param {string} method
    */
   show({ image, name, sound }, asked, method) {

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use crate::models::{Eyes, Loaded, cpu};
 use crate::pictures::Pictures;
 
-/// What a request asks about.
+/// A question about a picture.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct PictureQuestion {
     /// The name of the model.
     pub(crate) model: String,
     /// `sample:7` is the eighth of its held-out samples; `sent:…` is a picture that the page sent.
@@ -53,7 +53,7 @@ pub(crate) fn look(
     loaded: &Loaded,
     pictures: &Pictures,
     eyes: &mut Eyes,
-    asked: &Asked,
+    asked: &PictureQuestion,
 ) -> Result<Score> {
     if loaded.kind() == Kind::Texts {
         let problem = "this model reads texts, and has no pictures to look at".to_owned();

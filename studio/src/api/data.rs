@@ -27,9 +27,9 @@ const SIDE: u32 = 160;
 const MOST_VERSIONS: usize = 12;
 const MOST_SAMPLES: usize = 8;
 
-/// The data.
+/// Data to examine.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ToExamine {
     data: String,
     /// Whether it is read again.
     #[serde(default)]
@@ -71,11 +71,11 @@ pub(super) async fn choices(State(shared): State<Shared>) -> Result<Json<Value>,
 /// `/api/data?data=…`: how far the examination is, or what it found.
 pub(super) async fn check(
     State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
+    Query(ToExamine { data: name, again }): Query<ToExamine>,
 ) -> Result<Json<Value>, Refusal> {
     let found = blocking(move || {
-        let path = path_of(&shared, &asked.data)?;
-        if asked.again {
+        let path = path_of(&shared, &name)?;
+        if again {
             shared.work.checked.forget(|data| *data == path);
             shared.work.previews.forget(|data| *data == path);
         }
@@ -90,7 +90,7 @@ pub(super) async fn check(
         match state {
             Work::Working { what, done, all } => Ok(working(what, done, all)),
             Work::Failed(problem) => Err(Refusal::unusable(problem)),
-            Work::Done(inspection) => of_inspection(&inspection, &path, &asked.data),
+            Work::Done(inspection) => of_inspection(&inspection, &path, &name),
         }
     });
     found.await?.map(Json)

@@ -25,9 +25,9 @@ const MOST_CLASSES: usize = 30;
 /// How many confusions are listed.
 const CONFUSIONS: usize = 40;
 
-/// The model and its data.
+/// A model, and the data that it is judged by.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ModelAndData {
     model: String,
     /// Empty: the data of the model.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub(super) struct Asked {
 
 /// The same, and whether the data is read again.
 #[derive(Deserialize)]
-pub(super) struct AskedAgain {
+pub(super) struct ToJudge {
     model: String,
     #[serde(default)]
     data: String,
@@ -74,11 +74,10 @@ pub(super) async fn choices(State(shared): State<Shared>) -> Result<Json<Value>,
 /// `/api/mistakes?model=…&data=…`: how far the work is, or its result.
 pub(super) async fn summary(
     State(shared): State<Shared>,
-    Query(asked): Query<AskedAgain>,
+    Query(ToJudge { model, data, again }): Query<ToJudge>,
 ) -> Result<Json<Value>, Refusal> {
     let summary = blocking(move || {
-        let AskedAgain { model, data, again } = asked;
-        let (loaded, question, name) = shared.question(&Asked { model, data })?;
+        let (loaded, question, name) = shared.question(&ModelAndData { model, data })?;
         if again {
             shared.forget(&loaded, &question);
         }
@@ -119,7 +118,7 @@ impl Shared {
     }
 
     /// The model, the question about it, and the name of the data.
-    fn question(&self, asked: &Asked) -> Result<(Arc<Loaded>, Question, String), Refusal> {
+    fn question(&self, asked: &ModelAndData) -> Result<(Arc<Loaded>, Question, String), Refusal> {
         let loaded = models::get(&self.models, &asked.model)?;
         let name = match (asked.data.as_str(), loaded.data()) {
             ("", None) => {
@@ -155,7 +154,7 @@ impl Shared {
     }
 
     /// The result that the page shows.
-    fn known_view(&self, asked: &Asked) -> Result<(Arc<Judged>, Arc<View>), Refusal> {
+    fn known_view(&self, asked: &ModelAndData) -> Result<(Arc<Judged>, Arc<View>), Refusal> {
         let (_, question, _) = self.question(asked)?;
         let judged = self.work.judged.known(&question);
         let known = judged.and_then(|judged| Some((judged.clone(), judged.view()?)));

@@ -21,7 +21,7 @@ pub(super) async fn names() -> Json<Value> {
 
 /// A network to show.
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct TypedNetwork {
     /// Its name or architecture text.
     text: String,
     /// `28×28×1`, `12×32×32×1` for clips, or `56 tokens of 10000`.
@@ -30,10 +30,10 @@ pub(super) struct Asked {
 }
 
 /// `/api/network`: its layers, or what is wrong and where.
-pub(super) async fn summary(Json(asked): Json<Asked>) -> Result<Json<Value>, Refusal> {
-    let answer = blocking(move || match asked.layers() {
+pub(super) async fn summary(Json(typed): Json<TypedNetwork>) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || match typed.layers() {
         Ok(network) => json!({ "network": network }),
-        Err(problem) => json!({ "problem": problem.of_text(&asked.text) }),
+        Err(problem) => json!({ "problem": problem.of_text(&typed.text) }),
     });
     answer.await.map(Json)
 }
@@ -61,7 +61,7 @@ impl Problem {
     }
 }
 
-impl Asked {
+impl TypedNetwork {
     fn layers(&self) -> Result<Value, Problem> {
         let in_text = |message: String, place| Problem {
             field: "text",
@@ -196,12 +196,12 @@ mod tests {
     use super::*;
 
     fn answer(text: &str, input: &str) -> Value {
-        let asked = Asked {
+        let typed = TypedNetwork {
             text: text.into(),
             input: input.into(),
             classes: 10,
         };
-        match asked.layers() {
+        match typed.layers() {
             Ok(network) => network,
             Err(problem) => problem.of_text(text),
         }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refusal, blocking, image, models, pictures};
-use crate::look::{self, Asked};
+use crate::look::{self, PictureQuestion};
 use crate::models::{Eyes, Loaded};
 use crate::server::Shared;
 
@@ -34,7 +34,7 @@ const LONGEST_SOUND: usize = 4 * 1024 * 1024;
 /// Looks at the asked picture, and then works with its maps. Blocks.
 fn look<T>(
     shared: &Shared,
-    asked: &Asked,
+    asked: &PictureQuestion,
     work: impl FnOnce(&Arc<Loaded>, &mut Eyes, Score) -> hubel::Result<T>,
 ) -> Result<T, Refusal> {
     let loaded = models::get(&shared.models, &asked.model)?;
@@ -70,7 +70,7 @@ impl Of {
 #[derive(Deserialize)]
 pub(super) struct Question {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     of: Of,
 }
 

@@ -162,18 +162,18 @@ async fn change(
 
 /// The model that answers.
 #[derive(Deserialize)]
-struct Asked {
+struct Answering {
     model: String,
 }
 
 /// `POST /api/predict?model=`: the classes of a picture. Nothing is kept.
 async fn predict(
     State(all): State<Arc<Models>>,
-    Query(asked): Query<Asked>,
+    Query(Answering { model }): Query<Answering>,
     bytes: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        let loaded = models::get(&all, &asked.model)?;
+        let loaded = models::get(&all, &model)?;
         let prediction = loaded.with_predictor(|predictor| predictor.predict(&bytes))?;
         Ok::<_, Refusal>(models::answer(&loaded.model, &prediction))
     });

@@ -7,7 +7,7 @@ use hubel::shown;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Asked;
+use super::ModelAndData;
 use crate::api::words::Explained;
 use crate::api::{Refusal, blocking, image, no_recording, shortened, sound};
 use crate::judge::{Change, Judged, View};
@@ -22,7 +22,7 @@ const SIDE: u32 = 160;
 #[derive(Deserialize)]
 pub(in crate::api) struct Wanted {
     #[serde(flatten)]
-    asked: Asked,
+    asked: ModelAndData,
     /// Which samples.
     show: Show,
     /// Only samples of this class, by its index.
@@ -82,7 +82,7 @@ pub(in crate::api) async fn recording(
     Query(One { model, data, index }): Query<One>,
 ) -> Result<Response, Refusal> {
     let file = blocking(move || {
-        let (judged, _) = shared.known_view(&Asked { model, data })?;
+        let (judged, _) = shared.known_view(&ModelAndData { model, data })?;
         let dataset = &judged.evaluation.dataset;
         let is_one = dataset.kind() == Kind::Sounds && index < dataset.len();
         let path = is_one.then(|| dataset.path(index)).flatten();
@@ -97,7 +97,7 @@ pub(in crate::api) async fn words(
     Query(One { model, data, index }): Query<One>,
 ) -> Result<Json<Value>, Refusal> {
     let explained = blocking(move || {
-        let asked = Asked { model, data };
+        let asked = ModelAndData { model, data };
         let (judged, _) = shared.known_view(&asked)?;
         let dataset = &judged.evaluation.dataset;
         let text = (index < dataset.len()).then(|| dataset.text(index));
@@ -114,7 +114,7 @@ pub(in crate::api) async fn words(
 #[derive(Deserialize)]
 pub(in crate::api) struct NewLabel {
     #[serde(flatten)]
-    asked: Asked,
+    asked: ModelAndData,
     index: usize,
     /// `class`, `leave-out` or `undo`.
     change: String,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, image};
-use super::{Asked, look};
+use super::{PictureQuestion, look};
 use crate::models::cpu;
 use crate::server::Shared;
 
@@ -18,7 +18,7 @@ const PLACES: usize = 5;
 #[derive(Deserialize)]
 pub(in crate::api) struct Wanted {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     /// A name, or rows of weights: `[[1,0,-1],[2,0,-2],[1,0,-1]]`.
     kernel: String,
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, image};
-use super::{Asked, Of, look};
+use super::{Of, PictureQuestion, look};
 use crate::server::Shared;
 
 /// Most maps of a layer, unless all are asked for.
@@ -23,7 +23,7 @@ const PARTS: usize = 12;
 #[derive(Deserialize)]
 pub(in crate::api) struct Layer {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     of: Of,
     layer: usize,
     /// Whether more than [`MOST`] maps are wanted.
@@ -66,7 +66,7 @@ pub(in crate::api) async fn layer(
 #[derive(Deserialize)]
 pub(in crate::api) struct Map {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     of: Of,
     layer: usize,
     channel: usize,

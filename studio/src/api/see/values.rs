@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking};
 use super::maps::known;
-use super::{Asked, Of, look};
+use super::{Of, PictureQuestion, look};
 use crate::server::Shared;
 
 /// Most channels of a window, and most terms of a long sum.
@@ -21,7 +21,7 @@ const TERMS: usize = 24;
 #[derive(Deserialize)]
 pub(in crate::api) struct Place {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     of: Of,
     layer: usize,
     /// Row, column and channel.
@@ -61,7 +61,7 @@ fn forwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result
 #[derive(Deserialize)]
 pub(in crate::api) struct Class {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     index: usize,
 }
 

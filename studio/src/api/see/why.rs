@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, findings, image};
-use super::{Asked, look};
+use super::{PictureQuestion, look};
 use crate::models::{Loaded, cpu};
 use crate::server::Shared;
 
@@ -17,7 +17,7 @@ use crate::server::Shared;
 #[derive(Deserialize)]
 pub(in crate::api) struct Why {
     #[serde(flatten)]
-    asked: Asked,
+    asked: PictureQuestion,
     method: Name,
     /// Whether the map is checked, which takes seconds.
     check: bool,
