@@ -23,7 +23,7 @@ pub(crate) use check::Check;
 pub(crate) use compare::Compare;
 pub(crate) use data::{Data, Files, Preview, TrainingData, decided};
 pub(crate) use doctor::Doctor;
-pub(crate) use explain::{Explain, Method};
+pub(crate) use explain::{At, Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use runs::{Order, Runs};

@@ -51,9 +51,10 @@ pub mod method;
 pub mod neighbours;
 pub mod occlusion;
 pub mod origins;
-mod padded;
+
 #[cfg(feature = "pictures")]
 pub mod response;
+mod windows;
 pub mod words;
 
 use hubel_kernels::{Cpu, softmax};

@@ -182,7 +182,7 @@ pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::{PlateauState, Schedule, WarmUp};
-pub use shape::Shape;
+pub use shape::{Place, Shape};
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;
 pub use train::record::{self, Record};

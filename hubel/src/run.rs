@@ -361,7 +361,7 @@ impl Step {
             }
             Kind::OverTime(pooling) => pooling.backward(context, self, workspace, output_gradient),
             Kind::Embedding(embedding) => {
-                embedding.backward(context, workspace, output_gradient);
+                embedding.backward(context, self, workspace, output_gradient);
             }
             Kind::Normalisation(normalisation) => {
                 normalisation.backward(context, self, workspace, output_gradient);

@@ -60,24 +60,90 @@ impl Shape {
         self.over(1)
     }
 
-    /// The index of the value at row, column and channel of the first frame.
-    pub(crate) fn index(self, [y, x, channel]: [usize; 3]) -> usize {
-        (y * self.width + x) * self.channels + channel
+    /// The index of the value at a place of one sample's map.
+    pub fn index(self, at: Place) -> usize {
+        let frame = at.time * self.height + at.row;
+        (frame * self.width + at.column) * self.channels + at.channel
     }
 
-    /// The row, column and channel of the value at `index`.
-    pub(crate) fn place(self, index: usize) -> [usize; 3] {
+    /// The place of the value at `index`.
+    pub fn place(self, index: usize) -> Place {
         let pixel = index / self.channels;
-        [
-            pixel / self.width,
-            pixel % self.width,
-            index % self.channels,
-        ]
+        let row = pixel / self.width;
+        Place {
+            time: row / self.height,
+            row: row % self.height,
+            column: pixel % self.width,
+            channel: index % self.channels,
+        }
+    }
+
+    /// Whether the map has this place.
+    pub fn contains(self, at: Place) -> bool {
+        let mut pairs = at.numbers().into_iter().zip(self.sizes());
+        pairs.all(|(number, size)| number < size)
     }
 
     /// Whether a sample has no values.
     pub fn is_empty(self) -> bool {
         self.sizes().contains(&0)
+    }
+}
+
+/// The place of a value in a feature map. All numbers count from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Place {
+    /// The time: 0 in the map of a picture.
+    pub time: usize,
+    /// The row.
+    pub row: usize,
+    /// The column.
+    pub column: usize,
+    /// The channel.
+    pub channel: usize,
+}
+
+impl Place {
+    /// A place at the first time.
+    pub const fn new(row: usize, column: usize, channel: usize) -> Self {
+        Self {
+            time: 0,
+            row,
+            column,
+            channel,
+        }
+    }
+
+    /// The same place at `time`.
+    pub const fn over(self, time: usize) -> Self {
+        Self { time, ..self }
+    }
+
+    /// `[time, row, column, channel]`
+    pub fn numbers(self) -> [usize; 4] {
+        [self.time, self.row, self.column, self.channel]
+    }
+
+    /// `[row, column, channel]`, with the time before them if a map of `shape` has several.
+    pub fn numbers_in(self, shape: Shape) -> Vec<usize> {
+        self.numbers()[usize::from(shape.time == 1)..].to_vec()
+    }
+
+    /// `row 3, column 4, channel 0`, with the time before them if a map of `shape` has several.
+    pub fn in_words(self, shape: Shape) -> String {
+        let Self {
+            time,
+            row,
+            column,
+            channel,
+        } = self;
+        let place = format!("row {row}, column {column}, channel {channel}");
+        match shape.time {
+            1 => place,
+            _ => format!("time {time}, {place}"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use hubel::data::{Kind, Prepared};
-use hubel::{Error, Prediction, Result, Score};
+use hubel::{Error, Prediction, Result, Score, Shape};
 use serde::Deserialize;
 
 use crate::models::{Eyes, Loaded, cpu};
@@ -13,8 +13,10 @@ use crate::pictures::Pictures;
 pub(crate) struct PictureQuestion {
     /// The name of the model.
     pub(crate) model: String,
-    /// `sample:7` is the eighth of its held-out samples; `sent:…` is a picture that the page sent.
+    /// `sample:7` is the eighth of its held-out samples; `sent:…` is a picture that the page sent; `text:…` is a text.
     pub(crate) picture: String,
+    /// The frame of a clip that is shown; without it, the one in the middle.
+    pub(crate) frame: Option<usize>,
     /// The class whose score is explained; without it, the predicted one.
     pub(crate) class: Option<String>,
     /// The class whose logit is subtracted.
@@ -25,7 +27,7 @@ pub(crate) struct PictureQuestion {
 pub(crate) struct Seen {
     picture: String,
     /// As the network reads it, and for display.
-    pub(crate) prepared: Prepared,
+    pub(crate) sight: Sight,
     pub(crate) prediction: Prediction,
     /// What was changed for the network, in words.
     pub(crate) remarks: Vec<&'static str>,
@@ -36,6 +38,64 @@ pub(crate) struct Seen {
     pub(crate) sound: Option<Vec<u8>>,
     /// The score of the gradients in memory.
     traced: Option<Score>,
+}
+
+impl Seen {
+    /// The pixels of the asked frame.
+    ///
+    /// # Errors
+    /// If it is a text.
+    pub(crate) fn frame(&self, loaded: &Loaded, asked: &Asked) -> Result<&[u8]> {
+        let input = loaded.model.input();
+        let length = input.frame().len();
+        Ok(&self.sight.pixels()?.pixels[asked.frame_in(input) * length..][..length])
+    }
+}
+
+impl Asked {
+    /// The asked frame of an input; without one, that in the middle.
+    pub(crate) fn frame_in(&self, input: Shape) -> usize {
+        let frame = self.frame.unwrap_or(input.time / 2);
+        frame.min(input.time - 1)
+    }
+}
+
+/// What the network reads.
+pub(crate) enum Sight {
+    Pixels(Prepared),
+    /// A text: its tokens, and their numbers.
+    Tokens(Vec<String>, Vec<f32>),
+}
+
+impl Sight {
+    fn tensor(&self) -> &[f32] {
+        match self {
+            Self::Pixels(prepared) => &prepared.tensor,
+            Self::Tokens(_, numbers) => numbers,
+        }
+    }
+
+    /// The picture.
+    ///
+    /// # Errors
+    /// If it is a text.
+    pub(crate) fn pixels(&self) -> Result<&Prepared> {
+        match self {
+            Self::Pixels(prepared) => Ok(prepared),
+            Self::Tokens(..) => {
+                let problem = "a text has no pixels; choose a model of pictures".to_owned();
+                Err(Error::Settings { problem })
+            }
+        }
+    }
+
+    /// The tokens of a text; empty for others.
+    pub(crate) fn tokens(&self) -> &[String] {
+        match self {
+            Self::Pixels(_) => &[],
+            Self::Tokens(tokens, _) => tokens,
+        }
+    }
 }
 
 /// The picture is not there.
@@ -55,19 +115,17 @@ pub(crate) fn look(
     eyes: &mut Eyes,
     asked: &PictureQuestion,
 ) -> Result<Score> {
-    if loaded.kind() == Kind::Texts {
-        let problem = "this model reads texts, and has no pictures to look at".to_owned();
-        return Err(Error::Settings { problem });
-    }
     let is_seen = (eyes.seen.as_ref()).is_some_and(|seen| seen.picture == asked.picture);
     if !is_seen {
         eyes.seen = None;
         let seen = match asked.picture.split_once(':') {
+            Some(("text", text)) => of_text(loaded, text, &asked.picture)?,
+            _ if loaded.kind() == Kind::Texts => return Err(missing(&asked.picture)),
             Some(("sample", index)) => of_sample(loaded, index, &asked.picture)?,
             Some(("sent", name)) => of_bytes(loaded, pictures, name, &asked.picture)?,
             _ => return Err(missing(&asked.picture)),
         };
-        eyes.explainer.look(&seen.prepared.tensor);
+        eyes.explainer.look(seen.sight.tensor());
         eyes.seen = Some(seen);
     }
     let seen = eyes.seen.as_ref().expect("it is seen");
@@ -120,6 +178,27 @@ fn of_bytes(loaded: &Loaded, pictures: &Pictures, name: &str, picture: &str) -> 
     seen(loaded, picture, prepared, || Some(bytes))
 }
 
+fn of_text(loaded: &Loaded, text: &str, picture: &str) -> Result<Seen> {
+    let (tokens, _) = loaded
+        .model
+        .vocabulary()?
+        .read(text, loaded.model.input().time);
+    let numbers = loaded.model.tokens(text)?;
+    Ok(Seen {
+        picture: picture.to_owned(),
+        sight: Sight::Tokens(
+            tokens.into_iter().map(|(token, _)| token).collect(),
+            numbers,
+        ),
+        prediction: loaded.with_predictor(|predictor| predictor.predict_text(text))?,
+        remarks: Vec::new(),
+        truth: None,
+        name: "your text".to_owned(),
+        sound: None,
+        traced: None,
+    })
+}
+
 /// A prepared picture of the page with its prediction; `sound` reads the file of a recording.
 fn seen(
     loaded: &Loaded,
@@ -147,7 +226,7 @@ fn seen(
     let kind = loaded.kind();
     Ok(Seen {
         picture: picture.to_owned(),
-        prepared,
+        sight: Sight::Pixels(prepared),
         prediction,
         remarks: remarks.map(|(_, remark)| remark).collect(),
         truth: None,

@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use hubel::Place;
 
 use super::values::at_least_1;
 use super::{Files, Processor, Size};
@@ -17,6 +18,7 @@ Examples:
   hubel explain runs/mnist-cnn 7.png --layer 3 --at 4,7,5 --backward    the arithmetic of one value
   hubel explain photo.jpg --kernel sobel-x                a filter made by hand; needs no model
   hubel explain runs/reviews-kim2014 --text 'gorgeous, witty and never dull' --check    which words support the class
+  hubel explain runs/reviews-kim2014 --text 'witty and never dull' --layer 1 --at 2,0,0,5    the value of filter 5 at time 2
 
 Layers have the names that `hubel inspect` shows. Kernels by name: edge, sobel-x, sobel-y, blur, sharpen, corner, curve.")]
 pub(crate) struct Explain {
@@ -24,7 +26,7 @@ pub(crate) struct Explain {
     #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "FILE"])]
     pub(crate) paths: Vec<PathBuf>,
     /// The text to explain, for a model of texts
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["at", "filter", "kernel", "data", "layer", "size", "method"])]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["filter", "kernel", "data", "size", "method"])]
     pub(crate) text: Option<String>,
     /// Folder for the page and its pictures [default: explain- with the name of the file; for a text, none is written]
     #[arg(long, short, value_name = "DIR", conflicts_with = "at")]
@@ -55,9 +57,9 @@ pub(crate) struct Explain {
     /// Show where this filter of --layer responds, counted from 0
     #[arg(long, value_name = "N", requires = "layer", conflicts_with_all = ["at", "kernel", "class", "against"])]
     pub(crate) filter: Option<usize>,
-    /// Show how the value at this row, column and channel of --layer is computed, counted from 0
-    #[arg(long, value_name = "Y,X,C", requires = "layer", value_parser = place, conflicts_with = "kernel")]
-    pub(crate) at: Option<[usize; 3]>,
+    /// Show how the value at this row, column and channel of --layer is computed, counted from 0; in the map of a clip or text, the time comes before them
+    #[arg(long, value_name = "[T,]Y,X,C", requires = "layer", value_parser = place, conflicts_with = "kernel")]
+    pub(crate) at: Option<At>,
     /// With --at: also show the gradient of each value that goes into it
     #[arg(long, requires = "at")]
     pub(crate) backward: bool,
@@ -90,13 +92,28 @@ pub(crate) enum Method {
     All,
 }
 
-/// `4,7,0`
-fn place(text: &str) -> Result<[usize; 3], String> {
+/// `--at`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    /// The place; its time is 0 if none was given.
+    pub(crate) place: Place,
+    /// Whether a time was given.
+    pub(crate) has_time: bool,
+}
+
+/// `4,7,0`, or with a time `2,4,7,0`
+fn place(text: &str) -> Result<At, String> {
     let numbers: Option<Vec<usize>> = text
         .split(',')
         .map(|part| part.trim().parse().ok())
         .collect();
-    numbers
-        .and_then(|numbers| numbers.try_into().ok())
-        .ok_or_else(|| "row, column and channel are needed, such as 4,7,0".into())
+    let (place, has_time) = match numbers.as_deref() {
+        Some(&[row, column, channel]) => (Place::new(row, column, channel), false),
+        Some(&[time, row, column, channel]) => (Place::new(row, column, channel).over(time), true),
+        _ => {
+            let needed = "row, column and channel are needed, such as 4,7,0; for a clip or text with the time before them, such as 2,4,7,0";
+            return Err(needed.into());
+        }
+    };
+    Ok(At { place, has_time })
 }

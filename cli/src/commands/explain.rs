@@ -33,7 +33,14 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
     }
     if let Some(text) = &arguments.text {
         let model = named::load(&arguments.paths[0], console)?;
-        return words::explain(arguments, &model, text);
+        return match (arguments.at, &arguments.layer) {
+            (Some(at), _) => arithmetic::of_text(arguments, &model, text, at),
+            (None, None) => words::explain(arguments, &model, text),
+            (None, Some(_)) => Err(Error::Settings {
+                problem: "the layers of a network for texts are shown by single values: give --at T,Y,X,C with --layer".into(),
+            }
+            .into()),
+        };
     }
     let [model_path, picture] = &arguments.paths[..] else {
         unreachable!("the command line was checked")
@@ -47,7 +54,12 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
     }
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {
-        (Some(at), _) => arithmetic::show(arguments, &model, looked, at),
+        (Some(at), _) => {
+            let Looked {
+                explainer, score, ..
+            } = looked;
+            arithmetic::show(arguments, &model, explainer, score, at)
+        }
         (None, Some(filter)) => places::of_filter(arguments, &looked, filter),
         (None, None) => everything(arguments, &model, looked, console),
     }

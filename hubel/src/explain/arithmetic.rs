@@ -3,12 +3,11 @@ use std::ops::Range;
 
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
-use hubel_kernels::pool::{self, Regions};
 
 use super::Explainer;
-use super::padded::{Padded, Source};
-use crate::network::{self, Operation, Role};
-use crate::{Error, Result, Shape};
+use super::windows::{ConvolutionWindows, PoolingWindows, Source};
+use crate::network::{Operation, Role};
+use crate::{Error, Place, Result, Shape};
 
 /// How one value of a map is computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,13 +16,13 @@ pub struct Arithmetic {
     pub layer: String,
     /// The kind of layer: `conv`, `maxpool` …
     pub kind: &'static str,
-    /// Row, column and channel in its map.
-    pub at: [usize; 3],
+    /// Its place in the map.
+    pub at: Place,
     /// The value that the plan computed.
     pub value: f32,
     /// How it is computed from the terms.
     pub rule: Rule,
-    /// The inputs. A convolution has one term for each value under its filter, row by row, including padding.
+    /// The inputs. A convolution has one term for each value under its filter, time by time and row by row, including padding.
     pub terms: Vec<Term>,
     /// The part of the input that a convolution or pooling reads.
     pub window: Option<Window>,
@@ -33,9 +32,11 @@ pub struct Arithmetic {
     pub gradient: f32,
 }
 
-/// The window of a convolution or pooling. The terms are its values, row by row, with the channels of a pixel side by side.
+/// The window of a convolution or pooling. The terms are its values, time by time and row by row, with the channels of a pixel side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// Number of times.
+    pub time: usize,
     /// Number of rows.
     pub height: usize,
     /// Number of columns.
@@ -49,7 +50,7 @@ pub struct Window {
 pub struct ChannelSum {
     /// The channel of the input.
     pub channel: usize,
-    /// The terms of the window in this channel, row by row.
+    /// The terms of the window in this channel, time by time and row by row.
     pub terms: Vec<Term>,
     /// Σ weight · value
     pub sum: f64,
@@ -83,6 +84,12 @@ pub enum Rule {
     },
     /// A function of a single term.
     Function(Activation),
+    /// A number from the table of an embedding: the entry of this channel in the row of the token, which is the single term. A token is no quantity, so the
+    /// derivative by it is 0.
+    Entry {
+        /// The number.
+        number: f32,
+    },
     /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
@@ -99,8 +106,8 @@ pub enum Rule {
 pub struct Term {
     /// The node it belongs to.
     pub node: usize,
-    /// Its row, column and channel in the map of that node; `None` for padding.
-    pub at: Option<[usize; 3]>,
+    /// Its place in the map of that node; `None` for padding.
+    pub at: Option<Place>,
     /// The value.
     pub value: f32,
     /// Its weight in a [sum](Rule::Sum); otherwise 1.
@@ -136,33 +143,14 @@ impl Arithmetic {
     }
 }
 
-/// The arithmetic of the value at row, column and channel `at` of the map of `node`, for the first picture of the last
-/// [`look`](Explainer::look).
+/// The arithmetic of the value at a place of the map of `node`, for the first sample of the last [`look`](Explainer::look).
 ///
 /// # Errors
-/// If the map has no such place, or the node is the image.
-pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmetic> {
+/// If the map has no such place, or the node is the input.
+pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
     let own = &explainer.nodes()[node];
-    let Shape {
-        height,
-        width,
-        channels,
-        ..
-    } = own.shape;
-    let [y, x, channel] = at;
-    if y >= height || x >= width || channel >= channels {
-        return Err(Error::Settings {
-            problem: format!(
-                "layer `{}` has a map of {}: there is no row {y}, column {x}, channel {channel}; they count from 0 to {}, {} and {}",
-                own.name,
-                own.shape,
-                height - 1,
-                width - 1,
-                channels - 1
-            ),
-        });
-    }
-    let place = Place {
+    check(&own.name, own.shape, at)?;
+    let value = Value {
         explainer,
         node,
         at,
@@ -172,31 +160,25 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
             let problem = "the values of the input are not computed; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
-        Operation::TimeConv(_)
+        Operation::Conv(_) | Operation::TimeConv(_) => value.convolution(),
+        Operation::Linear { .. } => without_window(value.linear()),
+        Operation::MaxPool(_)
+        | Operation::GlobalMaxPool
+        | Operation::AdaptiveMaxPool
         | Operation::TimeMaxPool(_)
+        | Operation::MaxOverTime(_) => value.largest(),
+        Operation::AvgPool { .. }
+        | Operation::GlobalAvgPool
+        | Operation::AdaptiveAvgPool
         | Operation::TimeAvgPool { .. }
-        | Operation::MaxOverTime(_)
-        | Operation::AvgOverTime(_)
-        | Operation::Embedding { .. } => return Err(along_time(&own.name)),
-        _ if own.shape.time > 1 => return Err(along_time(&own.name)),
-        Operation::Conv(settings) => place.convolution(settings),
-        Operation::Linear { .. } => without_window(place.linear()),
-        Operation::MaxPool(window) => place.largest(sliding(*window, false)),
-        Operation::AvgPool {
-            window,
-            count_padding,
-        } => place.mean(sliding(*window, *count_padding)),
-        Operation::GlobalMaxPool | Operation::AdaptiveMaxPool => place.largest(Regions::Adaptive),
-        Operation::GlobalAvgPool | Operation::AdaptiveAvgPool => place.mean(Regions::Adaptive),
-        Operation::BatchNorm { epsilon, .. } => without_window(place.normalise(*epsilon)),
-        Operation::Activation(function) => without_window(place.function(*function)),
-        Operation::Add => without_window(place.sum_of_inputs()),
-        Operation::Flatten => {
-            let from = explainer.nodes()[own.inputs[0]].shape;
-            without_window(place.same(0, from.place(channel)))
-        }
-        Operation::Dropout(_) => without_window(place.same(0, at)),
-        Operation::Concat => without_window(place.side_by_side()),
+        | Operation::AvgOverTime(_) => value.mean(),
+        Operation::Embedding { .. } => without_window(value.entry()),
+        Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
+        Operation::Activation(function) => without_window(value.function(*function)),
+        Operation::Add => without_window(value.sum_of_inputs()),
+        Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
+        Operation::Dropout(_) => without_window(value.same(0, at)),
+        Operation::Concat => without_window(value.side_by_side()),
     };
     let index = own.shape.index(at);
     Ok(Arithmetic {
@@ -219,13 +201,32 @@ fn without_window((rule, terms): (Rule, Vec<Term>)) -> Computed {
     (rule, terms, None)
 }
 
-/// The error for a layer whose places have a time.
-pub(super) fn along_time(layer: &str) -> Error {
-    Error::Settings {
-        problem: format!(
-            "layer `{layer}` computes along time; only the arithmetic of layers without time is shown"
-        ),
+/// Refuses a place that a layer's map of `shape` does not have.
+pub(super) fn check(layer: &str, shape: Shape, at: Place) -> Result<()> {
+    if shape.contains(at) {
+        return Ok(());
     }
+    let last = Place {
+        time: shape.time - 1,
+        row: shape.height - 1,
+        column: shape.width - 1,
+        channel: shape.channels - 1,
+    };
+    // A time that the map of a picture does not have is named, too.
+    let named = shape.over(shape.time.max(at.time + 1));
+    let last: Vec<String> = last
+        .numbers_in(named)
+        .iter()
+        .map(usize::to_string)
+        .collect();
+    let (end, others) = last.split_last().expect("at least three numbers");
+    Err(Error::Settings {
+        problem: format!(
+            "layer `{layer}` has a map of {shape}: there is no {}; they count from 0 to {} and {end}",
+            at.in_words(named),
+            others.join(", ")
+        ),
+    })
 }
 
 /// The arithmetic of the softmax probability of `class`. Its gradient is 1, since it is the explained value.
@@ -257,7 +258,7 @@ pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
     Arithmetic {
         layer: "softmax".to_owned(),
         kind: "softmax",
-        at: [0, 0, class],
+        at: Place::new(0, 0, class),
         value: own as f32,
         result: result(&explainer.cpu, rule, &terms),
         rule,
@@ -287,6 +288,7 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
             f64::from(scale) * (value(0) - f64::from(mean)) / deviation + f64::from(shift)
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
+        Rule::Entry { number } => f64::from(number),
         Rule::Same => value(0),
         Rule::Softmax { class, temperature } => {
             let above =
@@ -298,13 +300,13 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
 }
 
 /// A value in the map of a node.
-struct Place<'a> {
+struct Value<'a> {
     explainer: &'a Explainer,
     node: usize,
-    at: [usize; 3],
+    at: Place,
 }
 
-impl Place<'_> {
+impl Value<'_> {
     /// The shape of an input.
     fn input(&self, i: usize) -> Shape {
         let nodes = self.explainer.nodes();
@@ -312,7 +314,7 @@ impl Place<'_> {
     }
 
     /// The value at `at` of an input.
-    fn term(&self, i: usize, at: [usize; 3], weight: f32) -> Term {
+    fn term(&self, i: usize, at: Place, weight: f32) -> Term {
         let node = self.explainer.nodes()[self.node].inputs[i];
         Term {
             node,
@@ -333,44 +335,39 @@ impl Place<'_> {
     fn bias(&self) -> Rule {
         let bias = self.tensor(Role::Bias);
         Rule::Sum {
-            bias: bias.map_or(0.0, |bias| bias[self.at[2]]),
+            bias: bias.map_or(0.0, |bias| bias[self.at.channel]),
         }
     }
 
-    fn convolution(&self, settings: &network::Convolution) -> Computed {
-        let [y, x, filter] = self.at;
-        let from = self.input(0);
-        let padded = Padded::of(settings, from);
+    fn convolution(&self) -> Computed {
+        let own = &self.explainer.nodes()[self.node];
+        let windows = ConvolutionWindows::of(&own.operation, self.input(0));
+        let windows = windows.expect("the operation is a convolution");
         let weights = self
             .tensor(Role::Weight)
             .expect("a convolution has weights");
-        let filters = settings.filters;
-        let channels = settings.channels_of(filter, from);
-        let depth = channels.len();
-        let mut terms = Vec::with_capacity(settings.kernel[0] * settings.kernel[1] * depth);
-        for down in 0..settings.kernel[0] {
-            for across in 0..settings.kernel[1] {
-                let source = padded.source([y, x], [down, across]);
-                for (place, channel) in channels.clone().enumerate() {
-                    let tap = (down * settings.kernel[1] + across) * depth + place;
-                    let weight = weights[tap * filters + filter];
-                    terms.push(match source {
-                        Source::Pixel([row, column]) => {
-                            self.term(0, [row, column, channel], weight)
-                        }
-                        Source::Border(value) => Term {
-                            node: self.explainer.nodes()[self.node].inputs[0],
-                            at: None,
-                            value,
-                            weight,
-                            derivative: f64::from(weight),
-                        },
-                    });
-                }
+        let filter = self.at.channel;
+        let channels = windows.channels_of(filter);
+        let mut terms = Vec::new();
+        for (number, tap) in windows.taps().enumerate() {
+            let source = windows.source(self.at, tap);
+            for channel in channels.clone() {
+                let weight = weights[windows.weight(number, channel, filter)];
+                terms.push(match source {
+                    Source::Inside(place) => self.term(0, Place { channel, ..place }, weight),
+                    Source::Border(value) => Term {
+                        node: own.inputs[0],
+                        at: None,
+                        value,
+                        weight,
+                        derivative: f64::from(weight),
+                    },
+                });
             }
         }
-        let [height, width] = settings.kernel;
+        let [time, height, width] = windows.kernel;
         let window = Window {
+            time,
             height,
             width,
             channels,
@@ -384,32 +381,36 @@ impl Place<'_> {
             .tensor(Role::Weight)
             .expect("a linear layer has weights");
         let outputs = weights.len() / from.len();
-        let terms =
-            (0..from.len()).map(|i| self.term(0, from.place(i), weights[i * outputs + self.at[2]]));
+        let terms = (0..from.len())
+            .map(|i| self.term(0, from.place(i), weights[i * outputs + self.at.channel]));
         (self.bias(), terms.collect())
     }
 
     /// The terms under a pooling window, the divisor of a mean, and the window.
-    fn pooled(&self, regions: Regions) -> (Vec<Term>, usize, Window) {
-        let nodes = self.explainer.nodes();
-        let window = windows(self.input(0), nodes[self.node].shape, regions);
-        let [y, x, channel] = self.at;
-        let (rows, columns) = (window.range(0, y), window.range(1, x));
-        let terms = rows.clone().flat_map(|row| {
-            let columns = columns.clone();
-            columns.map(move |column| self.term(0, [row, column, channel], 1.0))
-        });
+    fn pooled(&self) -> (Vec<Term>, usize, Window) {
+        let windows = PoolingWindows::of(self.explainer, self.node);
+        let windows = windows.expect("the operation is a pooling");
+        let [times, rows, columns] = windows.ranges(self.at);
+        let channel = self.at.channel;
         let own = Window {
+            time: times.len(),
             height: rows.len(),
             width: columns.len(),
             channels: channel..channel + 1,
         };
-        let divisor = window.divisor(0, y) * window.divisor(1, x);
-        (terms.collect(), divisor, own)
+        let mut terms = Vec::new();
+        for time in times {
+            for row in rows.clone() {
+                let place = |column: usize| Place::new(row, column, channel).over(time);
+                let columns = columns.clone();
+                terms.extend(columns.map(|column| self.term(0, place(column), 1.0)));
+            }
+        }
+        (terms, windows.divisor(self.at), own)
     }
 
-    fn largest(&self, regions: Regions) -> Computed {
-        let (mut terms, _, window) = self.pooled(regions);
+    fn largest(&self) -> Computed {
+        let (mut terms, _, window) = self.pooled();
         let winner = (0..terms.len())
             .reduce(|best, i| match terms[i].value > terms[best].value {
                 true => i,
@@ -422,8 +423,8 @@ impl Place<'_> {
         (Rule::Largest { winner }, terms, Some(window))
     }
 
-    fn mean(&self, regions: Regions) -> Computed {
-        let (mut terms, divisor, window) = self.pooled(regions);
+    fn mean(&self) -> Computed {
+        let (mut terms, divisor, window) = self.pooled();
         for term in &mut terms {
             term.weight = 1.0 / divisor as f32;
             term.derivative = 1.0 / divisor as f64;
@@ -431,8 +432,28 @@ impl Place<'_> {
         (Rule::Sum { bias: 0.0 }, terms, Some(window))
     }
 
+    fn entry(&self) -> (Rule, Vec<Term>) {
+        let table = self.tensor(Role::Weight).expect("an embedding has weights");
+        let Place { channel, .. } = self.at;
+        let token = Term {
+            derivative: 0.0,
+            ..self.term(
+                0,
+                Place {
+                    channel: 0,
+                    ..self.at
+                },
+                1.0,
+            )
+        };
+        let size = self.explainer.nodes()[self.node].shape.channels;
+        let number = table[token.value as usize * size + channel];
+        (Rule::Entry { number }, vec![token])
+    }
+
     fn normalise(&self, epsilon: f32) -> (Rule, Vec<Term>) {
-        let of = |role: Role| self.tensor(role).expect("a batch norm has four tensors")[self.at[2]];
+        let of =
+            |role: Role| self.tensor(role).expect("a batch norm has four tensors")[self.at.channel];
         let (scale, variance) = (of(Role::Scale), of(Role::RunningVariance));
         let rule = Rule::Normalise {
             mean: of(Role::RunningMean),
@@ -471,52 +492,19 @@ impl Place<'_> {
         (Rule::Sum { bias: 0.0 }, terms.collect())
     }
 
-    fn same(&self, input: usize, at: [usize; 3]) -> (Rule, Vec<Term>) {
+    fn same(&self, input: usize, at: Place) -> (Rule, Vec<Term>) {
         (Rule::Same, vec![self.term(input, at, 1.0)])
     }
 
     /// The input with this channel, and the channel's number there.
     fn side_by_side(&self) -> (Rule, Vec<Term>) {
-        let [y, x, mut channel] = self.at;
+        let mut at = self.at;
         let mut input = 0;
-        while channel >= self.input(input).channels {
-            channel -= self.input(input).channels;
+        while at.channel >= self.input(input).channels {
+            at.channel -= self.input(input).channels;
             input += 1;
         }
-        self.same(input, [y, x, channel])
-    }
-}
-
-/// The windows of a pooling.
-fn windows(from: Shape, to: Shape, regions: Regions) -> pool::Window {
-    let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
-    pool::Window::new(1, dimensions(from), dimensions(to), regions)
-        .expect("the layer's rule placed the windows")
-}
-
-/// The windows of a pooling layer; `None` for other layers.
-pub(super) fn windows_of(operation: &Operation, from: Shape, to: Shape) -> Option<pool::Window> {
-    let regions = match operation {
-        Operation::MaxPool(window) => sliding(*window, false),
-        Operation::AvgPool {
-            window,
-            count_padding,
-        } => sliding(*window, *count_padding),
-        Operation::GlobalMaxPool
-        | Operation::GlobalAvgPool
-        | Operation::AdaptiveMaxPool
-        | Operation::AdaptiveAvgPool => Regions::Adaptive,
-        _ => return None,
-    };
-    Some(windows(from, to, regions))
-}
-
-fn sliding(window: network::Window, count_padding: bool) -> Regions {
-    Regions::Sliding {
-        kernel: window.kernel,
-        stride: window.stride,
-        padding: window.padding,
-        count_padding,
+        self.same(input, at)
     }
 }
 

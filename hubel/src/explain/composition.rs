@@ -1,18 +1,17 @@
 //! How one map of a layer is made of the maps before it.
 use std::collections::BTreeMap;
 
-use super::arithmetic::along_time;
-use super::padded::{Padded, Source};
+use super::windows::{ConvolutionWindows, Source};
 use super::{Explainer, origins};
-use crate::network::{Convolution, Operation, Role};
-use crate::{Error, Result};
+use crate::network::{Operation, Role};
+use crate::{Error, Place, Result};
 
 /// The maps that one map of a layer is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Composition {
     /// The maps it reads; of many, those that add most to a sum.
     pub parts: Vec<Part>,
-    /// The number of maps that are not among the parts, and the sum of what they add, `[height, width]`.
+    /// The number of maps that are not among the parts, and the sum of what they add, `[time, height, width]`.
     pub others: Option<(usize, Vec<f32>)>,
     /// The bias of a convolution or linear layer.
     pub bias: Option<f32>,
@@ -25,9 +24,9 @@ pub struct Part {
     pub node: usize,
     /// Its channel.
     pub channel: usize,
-    /// The weights of a convolution between this map and the other, `[kernel height, kernel width]`.
+    /// The weights of a convolution between this map and the other, `[kernel height, kernel width]`; of one along time, `[kernel]`.
     pub kernel: Option<Vec<f32>>,
-    /// What it adds to the map, `[height, width]`; `None` if the layer computes no sum.
+    /// What it adds to the map, `[time, height, width]`; `None` if the layer computes no sum.
     pub adds: Option<Vec<f32>>,
 }
 
@@ -35,7 +34,7 @@ pub struct Part {
 /// the others and the bias is the map.
 ///
 /// # Errors
-/// If the layer has no such channel, is the image, or computes along time.
+/// If the layer has no such channel, or is the input.
 pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Result<Composition> {
     let nodes = explainer.nodes();
     let own = &nodes[node];
@@ -46,10 +45,6 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
                 own.name, own.shape.channels
             ),
         });
-    }
-    let inputs = own.inputs.iter().map(|input| nodes[*input].shape);
-    if own.shape.time > 1 || inputs.clone().any(|shape| shape.time > 1) {
-        return Err(along_time(&own.name));
     }
     let part = |node: usize, channel: usize| Part {
         node,
@@ -62,8 +57,8 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
             let problem = "the input is made of nothing; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
-        Operation::Conv(settings) => {
-            let parts = of_convolution(explainer, node, settings, channel);
+        Operation::Conv(_) | Operation::TimeConv(_) => {
+            let parts = of_convolution(explainer, node, channel);
             let bias = explainer.parameters().range(node, Role::Bias);
             let bias = bias.map(|range| explainer.parameters().values()[range][channel]);
             return Ok(strongest(parts, bias, most));
@@ -90,8 +85,10 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
         }
         Operation::Flatten => {
             let from = nodes[own.inputs[0]].shape;
-            vec![part(own.inputs[0], from.place(channel)[2])]
+            vec![part(own.inputs[0], from.place(channel).channel)]
         }
+        // Each token has one number.
+        Operation::Embedding { .. } => vec![part(own.inputs[0], 0)],
         // Every output reads all values.
         Operation::Linear { .. } => Vec::new(),
         _ => vec![part(own.inputs[0], channel)],
@@ -104,50 +101,41 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
 }
 
 /// What each channel of the input adds to the map of a filter.
-fn of_convolution(
-    explainer: &Explainer,
-    node: usize,
-    settings: &Convolution,
-    filter: usize,
-) -> Vec<Part> {
+fn of_convolution(explainer: &Explainer, node: usize, filter: usize) -> Vec<Part> {
     let nodes = explainer.nodes();
     let (own, input) = (&nodes[node], nodes[node].inputs[0]);
     let from = nodes[input].shape;
+    let windows = ConvolutionWindows::of(&own.operation, from);
+    let windows = windows.expect("the operation is a convolution");
     let weights = explainer.weights(node).expect("a convolution has weights");
     let values = explainer.map(input);
-    let padded = Padded::of(settings, from);
-    let channels = settings.channels_of(filter, from);
-    let depth = channels.len();
-    let [height, width] = settings.kernel;
-    let taps = || (0..height * width).map(|tap| [tap / width, tap % width]);
-    let weight = |tap: [usize; 2], place: usize| {
-        weights[((tap[0] * width + tap[1]) * depth + place) * settings.filters + filter]
-    };
-    let mut adds = vec![Vec::with_capacity(own.shape.height * own.shape.width); depth];
-    let mut sums = vec![0.0; depth];
-    for y in 0..own.shape.height {
-        for x in 0..own.shape.width {
-            sums.fill(0.0_f64);
-            for tap in taps() {
-                let pixel = match padded.source([y, x], tap) {
-                    Source::Pixel([row, column]) => Ok(from.index([row, column, channels.start])),
-                    Source::Border(value) => Err(value),
+    let channels = windows.channels_of(filter);
+    let weight = |tap: usize, channel: usize| weights[windows.weight(tap, channel, filter)];
+    let pixels = own.shape.len() / own.shape.channels;
+    let mut adds = vec![Vec::with_capacity(pixels); channels.len()];
+    let mut sums = vec![0.0; channels.len()];
+    for pixel in 0..pixels {
+        let at = own.shape.place(pixel * own.shape.channels);
+        sums.fill(0.0_f64);
+        for (number, tap) in windows.taps().enumerate() {
+            let source = windows.source(at, tap);
+            for (channel, sum) in channels.clone().zip(&mut sums) {
+                let value = match source {
+                    Source::Inside(place) => values[from.index(Place { channel, ..place })],
+                    Source::Border(value) => value,
                 };
-                for (place, sum) in sums.iter_mut().enumerate() {
-                    let value = pixel.map_or_else(|border| border, |first| values[first + place]);
-                    *sum += f64::from(value) * f64::from(weight(tap, place));
-                }
-            }
-            for (adds, sum) in adds.iter_mut().zip(&sums) {
-                adds.push(*sum as f32);
+                *sum += f64::from(value) * f64::from(weight(number, channel));
             }
         }
+        for (adds, sum) in adds.iter_mut().zip(&sums) {
+            adds.push(*sum as f32);
+        }
     }
-    let parts = channels.zip(adds).enumerate();
-    let parts = parts.map(|(place, (channel, adds))| Part {
+    let taps = windows.taps().count();
+    let parts = channels.zip(adds).map(|(channel, adds)| Part {
         node: input,
         channel,
-        kernel: Some(taps().map(|tap| weight(tap, place)).collect()),
+        kernel: Some((0..taps).map(|tap| weight(tap, channel)).collect()),
         adds: Some(adds),
     });
     parts.collect()
@@ -197,20 +185,17 @@ pub fn of_gradient(
         if !own.inputs.contains(&node) {
             continue;
         }
-        if shape.time > 1 || own.shape.time > 1 {
-            return Err(along_time(&own.name));
-        }
-        if let Operation::Conv(settings) = &own.operation {
-            parts.extend(back_through(explainer, reader, settings, channel));
+        if let Some(windows) = ConvolutionWindows::of(&own.operation, shape) {
+            parts.extend(back_through(explainer, reader, &windows, channel));
         }
     }
     let mut sums: BTreeMap<(usize, usize), Vec<f32>> = BTreeMap::new();
-    for place in 0..shape.height * shape.width {
-        let at = [place / shape.width, place % shape.width, channel];
+    let pixels = shape.len() / shape.channels;
+    for pixel in 0..pixels {
+        let at = shape.place(pixel * shape.channels + channel);
         for origin in origins::but_convolutions(explainer, node, at)? {
-            let map = sums.entry((origin.node, origin.at[2]));
-            map.or_insert_with(|| vec![0.0; shape.height * shape.width])[place] +=
-                origin.share() as f32;
+            let map = sums.entry((origin.node, origin.at.channel));
+            map.or_insert_with(|| vec![0.0; pixels])[pixel] += origin.share() as f32;
         }
     }
     parts.extend(sums.into_iter().map(|((node, channel), adds)| Part {
@@ -229,7 +214,7 @@ pub fn of_gradient(
 fn back_through(
     explainer: &Explainer,
     reader: usize,
-    settings: &Convolution,
+    windows: &ConvolutionWindows,
     channel: usize,
 ) -> Vec<Part> {
     let nodes = explainer.nodes();
@@ -239,38 +224,29 @@ fn back_through(
         .weights(reader)
         .expect("a convolution has weights");
     let gradients = explainer.gradient(reader);
-    let padded = Padded::of(settings, from);
-    let filters = settings.filters_of(channel, from);
-    let channels = settings.channels_of(filters.start, from);
-    let place = channel - channels.start;
-    let [height, width] = settings.kernel;
-    let mut adds = vec![vec![0.0; from.height * from.width]; filters.len()];
-    for down in 0..height {
-        for across in 0..width {
-            let tap = ((down * width + across) * channels.len() + place) * settings.filters;
-            for y in 0..own.height {
-                for x in 0..own.width {
-                    let Source::Pixel([row, column]) = padded.source([y, x], [down, across]) else {
-                        continue;
-                    };
-                    for (filter, adds) in filters.clone().zip(&mut adds) {
-                        adds[row * from.width + column] +=
-                            gradients[own.index([y, x, filter])] * weights[tap + filter];
-                    }
-                }
+    let filters = windows.filters_of(channel);
+    let mut adds = vec![vec![0.0; from.len() / from.channels]; filters.len()];
+    for (number, tap) in windows.taps().enumerate() {
+        for first in (0..own.len()).step_by(own.channels) {
+            let Source::Inside(read) = windows.source(own.place(first), tap) else {
+                continue;
+            };
+            let pixel = from.index(read) / from.channels;
+            for (filter, adds) in filters.clone().zip(&mut adds) {
+                let weight = weights[windows.weight(number, channel, filter)];
+                adds[pixel] += gradients[first + filter] * weight;
             }
         }
     }
-    let weight = |tap: usize, filter: usize| {
-        weights[(tap * channels.len() + place) * settings.filters + filter]
-    };
-    let kernel = |filter: usize| (0..height * width).map(|tap| weight(tap, filter)).collect();
-    let parts = filters.zip(adds);
-    let parts = parts.map(|(filter, adds)| Part {
-        node: reader,
-        channel: filter,
-        kernel: Some(kernel(filter)),
-        adds: Some(adds),
+    let taps = windows.taps().count();
+    let parts = filters.zip(adds).map(|(filter, adds)| {
+        let weight = |tap: usize| weights[windows.weight(tap, channel, filter)];
+        Part {
+            node: reader,
+            channel: filter,
+            kernel: Some((0..taps).map(weight).collect()),
+            adds: Some(adds),
+        }
     });
     parts.collect()
 }

@@ -12,7 +12,7 @@ use crate::film::{self, film};
 use crate::{Result, Shape};
 
 pub use filters::{Filters, filter, filters, kernel};
-pub use overview::{Column, Overview, Shown, overview};
+pub use overview::{Column, Overview, Plane, Shown, overview};
 pub use scale::{Scale, short};
 pub use tiles::{Legend, Tile};
 
@@ -167,6 +167,28 @@ pub fn heatmap(map: &Heatmap) -> Drawing {
 /// A heatmap over the picture it explains, `[h, w, c]` of bytes with 1 or 3 channels: the picture in grey, coloured where the map is strong. The frames of a
 /// clip, `[t, h, w, c]`, are side by side and below each other.
 pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
+    let coloured = Shape {
+        channels: 3,
+        ..shape
+    };
+    enlarged(&overlaid(map, picture, shape), coloured)
+}
+
+/// The same for one frame of a clip. All frames have one scale of colours.
+pub fn overlay_of_frame(map: &Heatmap, clip: &[u8], shape: Shape, frame: usize) -> Drawing {
+    let coloured = Shape {
+        channels: 3,
+        ..shape.frame()
+    };
+    let pixels = overlaid(map, clip, shape);
+    enlarged(
+        &pixels[frame * coloured.len()..][..coloured.len()],
+        coloured,
+    )
+}
+
+/// The pixels of a picture or clip, coloured where the map is strong.
+fn overlaid(map: &Heatmap, picture: &[u8], shape: Shape) -> Vec<u8> {
     let map = map.resized([shape.time, shape.height, shape.width]);
     let scale = Scale::of(&map.values);
     let most = largest(&map.values);
@@ -182,13 +204,7 @@ pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
             colour.map(|level| (share * f32::from(level) + (1.0 - share) * grey).round() as u8),
         );
     }
-    enlarged(
-        &pixels,
-        Shape {
-            channels: 3,
-            ..shape
-        },
-    )
+    pixels
 }
 
 /// The picture, `[h, w, c]` of bytes, with a frame around the part that each of `fires` depends on. The strongest has the thickest frame.

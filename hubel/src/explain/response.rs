@@ -8,8 +8,8 @@ use super::arithmetic::{self, Arithmetic};
 use super::{Explainer, Heatmap, Kernel};
 use crate::data::{picture, transparency};
 use crate::layers::PaddingMode;
-use crate::network::{Graph, Node, Operation};
-use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
+use crate::network::{Graph, Node, Operation, TimeWindow};
+use crate::{Error, Network, Parameters, Place, PlanSettings, Result, Shape};
 
 /// The response of a filter at each place, and its strongest places.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,7 +135,7 @@ pub fn of_kernel(
     let response = of_filter(&explainer, 1, 0, count)?;
     let [_, y, x] = response.map.brightest();
     Ok(KernelResponse {
-        arithmetic: arithmetic::of(&explainer, 1, [y, x, 0])?,
+        arithmetic: arithmetic::of(&explainer, 1, Place::new(y, x, 0))?,
         response,
         pixels,
         shape,
@@ -152,7 +152,7 @@ fn strongest(graph: &Graph, node: usize, map: &Heatmap, count: usize) -> Vec<Fir
             break;
         }
         let at = [place / map.width, place % map.width];
-        let sees = view(graph, node, at);
+        let [_, sees @ ..] = view(graph, node, Place::new(at[0], at[1], 0));
         if fires.iter().all(|fire| overlap(&fire.sees, &sees) < 0.5) {
             fires.push(Fire {
                 at,
@@ -174,39 +174,40 @@ fn overlap(one: &[Range<usize>; 2], other: &[Range<usize>; 2]) -> f64 {
     area(&common) / area(one).min(area(other)).max(1.0)
 }
 
-/// The rows and columns of the picture that the value at row and column `at` of a node's map depends on.
-pub fn of_place(explainer: &Explainer, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
+/// The times, rows and columns of the input that the value at `at` in a node's map depends on.
+pub fn of_place(explainer: &Explainer, node: usize, at: Place) -> [Range<usize>; 3] {
     view(&explainer.graph, node, at)
 }
 
-/// The rows and columns of the picture that the value at row and column `at` of a node's map depends on.
-pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
-    let mut seen: Vec<Option<[Range<isize>; 2]>> = vec![None; node + 1];
-    seen[node] = Some(at.map(|place| place as isize..place as isize + 1));
+/// The times, rows and columns of the input that the value at `at` in a node's map depends on.
+pub fn view(graph: &Graph, node: usize, at: Place) -> [Range<usize>; 3] {
+    let mut seen: Vec<Option<[Range<isize>; 3]>> = vec![None; node + 1];
+    let single = |place: usize| place as isize..place as isize + 1;
+    seen[node] = Some([at.time, at.row, at.column].map(single));
     for i in (1..=node).rev() {
         let Some(own) = seen[i].clone() else { continue };
         for &input in &graph.nodes[i].inputs {
             let shape = graph.nodes[input].shape;
-            let sides = [shape.height, shape.width];
-            let mode = match &graph.nodes[i].operation {
-                Operation::Conv(conv) => conv.mode,
-                _ => PaddingMode::Zeros,
-            };
-            let reads = [0, 1].map(|axis| {
+            let sides = [shape.time, shape.height, shape.width];
+            let reads = [0, 1, 2].map(|axis| {
                 let read = reads(&graph.nodes[i], axis, sides[axis], own[axis].clone());
+                let mode = match &graph.nodes[i].operation {
+                    Operation::Conv(conv) if axis > 0 => conv.mode,
+                    _ => PaddingMode::Zeros,
+                };
                 shown(read, sides[axis] as isize, mode)
             });
             seen[input] = Some(match seen[input].take() {
                 None => reads,
-                Some(other) => [0, 1].map(|axis| {
+                Some(other) => [0, 1, 2].map(|axis| {
                     let start = other[axis].start.min(reads[axis].start);
                     start..other[axis].end.max(reads[axis].end)
                 }),
             });
         }
     }
-    let image = seen[0].take().unwrap_or([0..0, 0..0]);
-    image.map(|side| side.start as usize..side.end as usize)
+    let input = seen[0].take().unwrap_or([0..0, 0..0, 0..0]);
+    input.map(|side| side.start as usize..side.end as usize)
 }
 
 /// The rows or columns of an input of `size` that `places` of the padded input read: padding such as `circular` reads distant ones.
@@ -234,35 +235,51 @@ fn shown(places: Range<isize>, size: isize, mode: PaddingMode) -> Range<isize> {
     }
 }
 
-/// The rows or columns of an input that `places` of a node's map read.
+/// The times (axis 0), rows or columns of an input that `places` of a node's map read.
 fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<isize> {
     let sliding = |kernel: usize, stride: usize, dilation: usize, before: usize| {
         let start = places.start * stride as isize - before as isize;
         let last = (places.end - 1) * stride as isize - before as isize;
         start..last + (dilation * (kernel - 1)) as isize + 1
     };
-    match &node.operation {
-        Operation::Conv(conv) => sliding(
+    let all = || 0..size as isize;
+    match (&node.operation, axis.checked_sub(1)) {
+        (Operation::Linear { .. } | Operation::Flatten, _) => all(),
+        (Operation::MaxOverTime(_) | Operation::AvgOverTime(_), None) => all(),
+        (Operation::TimeConv(conv), None) => along_time(&conv.window, sliding),
+        (Operation::TimeMaxPool(window) | Operation::TimeAvgPool { window, .. }, None) => {
+            along_time(window, sliding)
+        }
+        (Operation::Conv(conv), Some(axis)) => sliding(
             conv.kernel[axis],
             conv.stride[axis],
             conv.dilation[axis],
             conv.padding[axis],
         ),
-        Operation::MaxPool(window) | Operation::AvgPool { window, .. } => sliding(
+        (Operation::MaxPool(window) | Operation::AvgPool { window, .. }, Some(axis)) => sliding(
             window.kernel[axis],
             window.stride[axis],
             1,
             window.padding[axis],
         ),
-        Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
+        (Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool, Some(axis)) => {
             let count = [node.shape.height, node.shape.width][axis] as isize;
             let size = size as isize;
             places.start * size / count..(places.end * size + count - 1) / count
         }
-        Operation::Linear { .. }
-        | Operation::Flatten
-        | Operation::GlobalAvgPool
-        | Operation::GlobalMaxPool => 0..size as isize,
+        (Operation::GlobalAvgPool | Operation::GlobalMaxPool, Some(_)) => all(),
         _ => places,
     }
+}
+
+fn along_time(
+    window: &TimeWindow,
+    sliding: impl Fn(usize, usize, usize, usize) -> Range<isize>,
+) -> Range<isize> {
+    sliding(
+        window.kernel,
+        window.stride,
+        window.dilation,
+        window.padding[0],
+    )
 }

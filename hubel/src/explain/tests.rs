@@ -1,12 +1,14 @@
 use std::ops::Range;
 
 use super::*;
+use crate::data::Medium;
+use crate::data::text::{Tokens, Vocabulary};
 use crate::explain::arithmetic::Rule;
 use crate::explain::gradients::{input_gradient, integrated, smooth_grad};
 use crate::explain::occlusion::Occlusion;
 use crate::inference::Inference;
-use crate::network::Role;
-use crate::{Network, Preparation, Purpose, Random};
+use crate::network::{Operation, Role};
+use crate::{Network, Place, Preparation, Purpose, Random};
 
 /// Every operation, with unusual settings, in networks without and with kinks.
 pub(super) const NETWORKS: [&str; 12] = [
@@ -30,6 +32,28 @@ pub(super) const NETWORKS: [&str; 12] = [
 pub(super) const SHAPE: Shape = Shape::new(7, 6, 3);
 pub(super) const CLASSES: usize = 4;
 
+/// Every operation along time, in networks for clips.
+const CLIPS: [&str; 4] = [
+    "conv(3, padding=1)-tanh-timeconv(4, padding=same)-batchnorm-relu-pool-avgovertime-flatten-fc(classes)",
+    "timeconv(4, kernel=2, stride=2, dilation=2, groups=2, padding=(1,2), round=ceil)-gelu-residual[timeconv(4, padding=same)-batchnorm]\
+     -timeavgpool(2, stride=1, padding=1, count_padding=false)-maxovertime-globalavgpool-fc(classes)",
+    "concat[timeconv(2, padding=same) | conv(3, padding=1, mode=reflect)]-timemaxpool(3, stride=2, padding=1, round=ceil)-flatten\
+     -dropout(0.5)-fc(classes)",
+    "conv(4, stride=2, padding=1, mode=constant(0.5), round=floor)-relu-timeavgpool(2, round=ceil)-adaptiveavgpool((2,1))-globalmaxpool\
+     -avgovertime-fc(classes)",
+];
+const CLIP: Shape = Shape::new(4, 6, 2).over(5);
+
+/// The same in networks for texts.
+const TEXTS: [&str; 3] = [
+    "embedding(4)-concat[timeconv(3, kernel=2)-relu-maxovertime | timeconv(2, padding=same)-relu-maxovertime]-dropout(0.5)-fc(classes)",
+    "embedding(5)-timeconv(6, padding=same)-batchnorm-tanh-timemaxpool(2, round=ceil)-timeconv(4, padding=1)-silu-avgovertime-fc(classes)",
+    "embedding(3)-timeavgpool(3, stride=2, padding=1, round=ceil)-flatten-fc(classes)",
+];
+const TEXT: Shape = Shape::new(1, 1, 1).over(8);
+/// Tokens of the text; padding follows them.
+const LENGTH: usize = 5;
+
 /// A model whose batch norms have non-trivial running statistics and biases.
 pub(super) fn model(text: &str) -> Model {
     model_for(text, SHAPE)
@@ -41,6 +65,10 @@ fn model_for(text: &str, shape: Shape) -> Model {
         std: vec![0.3; shape.channels],
         ..Preparation::unmeasured(shape, Default::default())
     };
+    model_with(text, preparation)
+}
+
+fn model_with(text: &str, preparation: Preparation) -> Model {
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
     let network = Network::parse(text).unwrap();
     let mut model = Model::untrained(network, classes, preparation, 1).unwrap();
@@ -62,18 +90,44 @@ pub(super) fn image(shape: Shape, seed: u64) -> Vec<f32> {
     (0..shape.len()).map(|_| stream.normal()).collect()
 }
 
+/// All networks: of pictures, clips and texts.
+fn all_models() -> impl Iterator<Item = (&'static str, Model)> {
+    let pictures = NETWORKS.map(|text| (text, model(text)));
+    let clips = CLIPS.map(|text| (text, model_for(text, CLIP)));
+    let words = ["a b c d e f", "a b c d e f"];
+    let vocabulary = Vocabulary::measure(Tokens::Words, words.into_iter());
+    let texts = TEXTS.map(|text| {
+        let preparation = Preparation {
+            medium: Medium::Text(vocabulary.clone()),
+            ..Preparation::unmeasured(TEXT, Default::default())
+        };
+        (text, model_with(text, preparation))
+    });
+    pictures.into_iter().chain(clips).chain(texts)
+}
+
+/// A sample as the network reads it.
+fn sample(model: &Model) -> Vec<f32> {
+    match model.vocabulary() {
+        Ok(_) => {
+            let token = |place: usize| if place < LENGTH { 1 + 3 * place % 7 } else { 0 };
+            (0..TEXT.time).map(|place| token(place) as f32).collect()
+        }
+        Err(_) => image(model.input(), 5),
+    }
+}
+
 fn looked_at(model: &Model) -> Explainer {
     let mut explainer = Explainer::new(&Cpu::best(2), model, 1).unwrap();
-    explainer.look(&image(model.input(), 5));
+    explainer.look(&sample(model));
     explainer
 }
 
 #[test]
 fn the_logits_are_those_of_the_fused_plan() {
-    for text in NETWORKS {
-        let model = model(text);
+    for (text, model) in all_models() {
         let explainer = looked_at(&model);
-        let image = image(SHAPE, 5);
+        let image = sample(&model);
         let fill = &mut |_: &[usize], images: &mut [f32]| {
             images.copy_from_slice(&image);
             Ok(Vec::new())
@@ -101,8 +155,7 @@ fn the_logits_are_those_of_the_fused_plan() {
 /// The arithmetic of each value of each map gives that value. The shares that all values send back add up to the gradients.
 #[test]
 fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
-    for text in NETWORKS {
-        let model = model(text);
+    for (text, model) in all_models() {
         let mut explainer = looked_at(&model);
         explainer.trace_back(&Score {
             class: 2,
@@ -149,8 +202,8 @@ fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
 /// The shares of the values that read a value add up to its gradient.
 #[test]
 fn the_origins_of_every_gradient_add_up_to_it() {
-    for text in NETWORKS {
-        let mut explainer = looked_at(&model(text));
+    for (text, model) in all_models() {
+        let mut explainer = looked_at(&model);
         explainer.trace_back(&Score::of(1));
         let nodes = explainer.nodes().to_vec();
         for (i, node) in nodes.iter().enumerate().take(nodes.len() - 1) {
@@ -166,20 +219,20 @@ fn the_origins_of_every_gradient_add_up_to_it() {
             }
         }
         let last = nodes.len() - 1;
-        assert_eq!(origins::of(&explainer, last, [0, 0, 0]).unwrap(), []);
-        assert!(origins::of(&explainer, 1, [99, 0, 0]).is_err());
+        assert_eq!(origins::of(&explainer, last, Place::default()).unwrap(), []);
+        assert!(origins::of(&explainer, 1, Place::new(99, 0, 0)).is_err());
     }
 }
 
 /// What the later maps add is the gradient by a map.
 #[test]
 fn a_gradient_is_the_sum_of_what_later_maps_add() {
-    for text in NETWORKS {
-        let mut explainer = looked_at(&model(text));
+    for (text, model) in all_models() {
+        let mut explainer = looked_at(&model);
         explainer.trace_back(&Score::of(1));
         let nodes = explainer.nodes().to_vec();
         for (i, node) in nodes.iter().enumerate().take(nodes.len() - 1) {
-            let pixels = node.shape.height * node.shape.width;
+            let pixels = node.shape.len() / node.shape.channels;
             for channel in 0..node.shape.channels.min(9) {
                 let found = composition::of_gradient(&explainer, i, channel, 2).unwrap();
                 for place in 0..pixels {
@@ -204,8 +257,8 @@ fn a_gradient_is_the_sum_of_what_later_maps_add() {
 #[test]
 fn a_map_is_the_sum_of_what_its_parts_add() {
     let mut sums = 0;
-    for text in NETWORKS {
-        let explainer = looked_at(&model(text));
+    for (text, model) in all_models() {
+        let explainer = looked_at(&model);
         for (i, node) in explainer.nodes().iter().enumerate().skip(1) {
             for channel in 0..node.shape.channels {
                 let found = composition::of(&explainer, i, channel, 2).unwrap();
@@ -227,8 +280,8 @@ fn a_map_is_the_sum_of_what_its_parts_add() {
                         (sum - value).abs() < 1e-5 * (1.0 + size),
                         "{text}: {sum} {value}"
                     );
-                    let (y, x) = (place / node.shape.width, place % node.shape.width);
-                    let arithmetic = arithmetic::of(&explainer, i, [y, x, channel]).unwrap();
+                    let at = node.shape.place(place * node.shape.channels + channel);
+                    let arithmetic = arithmetic::of(&explainer, i, at).unwrap();
                     for one in arithmetic.channel_sums() {
                         let part = found.parts.iter().find(|part| part.channel == one.channel);
                         let Some(part) = part else { continue };
@@ -380,7 +433,7 @@ fn occlusion_of_a_linear_network_is_the_sum_of_what_is_covered() {
         for y in rows {
             for x in columns.clone() {
                 for channel in 0..3 {
-                    let place = SHAPE.index([y, x, channel]);
+                    let place = SHAPE.index(Place::new(y, x, channel));
                     sum += gradient[place] * (image[place] - 0.5);
                 }
             }
@@ -459,39 +512,41 @@ fn grad_cam_weighs_maps_by_their_mean_gradient() {
 
 #[test]
 fn what_a_number_sees_is_what_changes_it() {
-    for text in NETWORKS {
-        let model = model(text);
+    for (text, model) in all_models() {
         let mut explainer = looked_at(&model);
-        let count = explainer.nodes().len();
-        let plain: Vec<Vec<f32>> = (0..count)
+        let nodes = explainer.nodes().to_vec();
+        let plain: Vec<Vec<f32>> = (0..nodes.len())
             .map(|node| explainer.map(node).to_vec())
             .collect();
-        let views: Vec<Vec<_>> = (0..count)
-            .map(|node| {
-                let shape = explainer.nodes()[node].shape;
-                (0..shape.len())
-                    .map(|index| {
-                        let [y, x, _] = shape.place(index);
-                        response::view(&explainer.graph, node, [y, x])
-                    })
-                    .collect()
-            })
-            .collect();
-        for pixel in 0..SHAPE.height * SHAPE.width {
-            let mut changed = image(SHAPE, 5);
-            changed[3 * pixel..][..3]
-                .iter_mut()
-                .for_each(|value| *value += 1.0);
+        let views = nodes.iter().enumerate().map(|(node, own)| {
+            let places = (0..own.shape.len()).map(|index| own.shape.place(index));
+            let views = places.map(|at| response::of_place(&explainer, node, at));
+            views.collect::<Vec<_>>()
+        });
+        let views: Vec<_> = views.collect();
+        let input = model.input();
+        for first in (0..input.len()).step_by(input.channels) {
+            let mut changed = sample(&model);
+            match nodes[0].operation {
+                Operation::Tokens { vocabulary } => {
+                    changed[first] = (changed[first] + 1.0) % vocabulary as f32;
+                }
+                _ => {
+                    (changed[first..][..input.channels].iter_mut()).for_each(|value| *value += 1.0)
+                }
+            }
             explainer.look(&changed);
-            let (y, x) = (pixel / SHAPE.width, pixel % SHAPE.width);
-            for node in 1..count {
+            let [time, row, column, _] = input.place(first).numbers();
+            for node in 1..nodes.len() {
                 for (index, (value, before)) in
                     explainer.map(node).iter().zip(&plain[node]).enumerate()
                 {
-                    let [rows, columns] = &views[node][index];
+                    let [times, rows, columns] = &views[node][index];
+                    let is_seen =
+                        times.contains(&time) && rows.contains(&row) && columns.contains(&column);
                     assert!(
-                        value == before || (rows.contains(&y) && columns.contains(&x)),
-                        "{text}: node {node}, {index} changes with {y}, {x}"
+                        value == before || is_seen,
+                        "{text}: node {node}, {index} changes with {time}, {row}, {column}"
                     );
                 }
             }
@@ -515,7 +570,7 @@ fn a_hand_made_kernel_fires_where_its_feature_is() {
     let first = &found.strongest[0];
     assert_eq!((first.value, first.at[1]), (4.0, 8));
     assert_eq!(first.sees[1], 7..10);
-    let sum = arithmetic::of(&explainer, 1, [first.at[0], first.at[1], 0]).unwrap();
+    let sum = arithmetic::of(&explainer, 1, Place::new(first.at[0], first.at[1], 0)).unwrap();
     assert_eq!((sum.result, sum.terms.len()), (4.0, 9));
     // The edge of the picture itself gives no response.
     assert_eq!(found.map.values[0], 0.0);
@@ -552,9 +607,20 @@ fn layers_and_places_that_are_not_there_are_refused() {
     let explainer = looked_at(&model("stem:conv(4)-relu-flatten-fc(classes)"));
     let error = explainer.node("stm").unwrap_err().to_string();
     assert!(error.contains("did you mean `stem`?"), "{error}");
-    let error = arithmetic::of(&explainer, 1, [5, 0, 0])
-        .unwrap_err()
-        .to_string();
+    let refusal = |explainer: &Explainer, node: usize, at: Place| {
+        arithmetic::of(explainer, node, at).unwrap_err().to_string()
+    };
+    let error = refusal(&explainer, 1, Place::new(5, 0, 0));
+    assert!(error.contains("there is no row 5, column 0"), "{error}");
     assert!(error.contains("count from 0 to 4, 3 and 3"), "{error}");
-    assert!(arithmetic::of(&explainer, 0, [0, 0, 0]).is_err());
+    let error = refusal(&explainer, 1, Place::default().over(1));
+    assert!(error.contains("there is no time 1, row 0"), "{error}");
+    assert!(refusal(&explainer, 0, Place::default()).contains("name a layer"));
+    let clip = looked_at(&model_for(CLIPS[0], CLIP));
+    let error = refusal(&clip, 1, Place::new(4, 0, 0).over(2));
+    assert!(
+        error.contains("there is no time 2, row 4, column 0"),
+        "{error}"
+    );
+    assert!(error.contains("count from 0 to 4, 3, 5 and 2"), "{error}");
 }

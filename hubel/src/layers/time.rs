@@ -387,6 +387,15 @@ impl TimeWindow {
         let padded = time + self.padding[0] + self.padding[1];
         padded.saturating_sub(reach) / self.stride + 1
     }
+
+    /// How many times of a map lie within a text, at least 1, if `windows` are the windows along time between its tokens and the map. Token 0 is padding.
+    pub(crate) fn count_within(windows: &[Self], tokens: &[f32]) -> usize {
+        let padding = tokens.iter().rev().take_while(|token| **token == 0.0);
+        let length = (tokens.len() - padding.count()).max(1);
+        windows
+            .iter()
+            .fold(length, |time, window| window.count(time))
+    }
 }
 
 impl fmt::Display for TimePadding {

@@ -121,19 +121,14 @@ pub(crate) struct OverTime {
 }
 
 impl OverTime {
-    /// How many times of each sample's map count. Token 0 is padding.
+    /// How many times of each sample's map count.
     pub(crate) fn lengths<'a>(&'a self, tokens: &'a [f32]) -> impl Fn(usize) -> usize + Sync + 'a {
         let per_sample = tokens.len() / self.maps.samples;
         move |sample| match &self.windows {
             None => self.maps.times,
             Some(windows) => {
                 let tokens = &tokens[sample * per_sample..][..per_sample];
-                let padding = tokens.iter().rev().take_while(|token| **token == 0.0);
-                let length = (per_sample - padding.count()).max(1);
-                let map = windows
-                    .iter()
-                    .fold(length, |time, window| window.count(time));
-                map.min(self.maps.times)
+                TimeWindow::count_within(windows, tokens).min(self.maps.times)
             }
         }
     }

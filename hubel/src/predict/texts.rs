@@ -19,10 +19,9 @@ impl Predictor {
     /// As for [`Predictor::predict_text`].
     pub fn predict_texts(&mut self, texts: &[impl AsRef<str>]) -> Result<Vec<Prediction>> {
         let length = self.model().input().len();
-        let mut tokens = vec![0.0; texts.len() * length];
-        let vocabulary = self.model().vocabulary()?;
-        for (text, tokens) in texts.iter().zip(tokens.chunks_exact_mut(length)) {
-            vocabulary.encode(text.as_ref(), tokens);
+        let mut tokens = Vec::with_capacity(texts.len() * length);
+        for text in texts {
+            tokens.extend(self.model().tokens(text.as_ref())?);
         }
         let classes = self.model().classes().len();
         let probabilities = self.predict_tensor(&tokens)?.to_vec();
@@ -34,6 +33,16 @@ impl Predictor {
 }
 
 impl Model {
+    /// A text as the network reads it: the numbers of its first tokens, and 0 behind its end.
+    ///
+    /// # Errors
+    /// As for [`Model::vocabulary`].
+    pub fn tokens(&self, text: &str) -> Result<Vec<f32>> {
+        let mut tokens = vec![0.0; self.input().len()];
+        self.vocabulary()?.encode(text, &mut tokens);
+        Ok(tokens)
+    }
+
     /// The vocabulary of a model of texts.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Embedding: the gradient goes to the table, and not to the tokens.
+//! Embedding: the gradient goes to the table. A token is the number of a word and no quantity, so its gradient is 0.
 use hubel_kernels::embedding;
 
 use super::Context;
@@ -21,9 +21,13 @@ impl Embedding {
     pub(super) fn backward(
         &self,
         context: &Context<'_>,
+        step: &Step,
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
+        if let Some(target) = &step.backward.inputs[0] {
+            workspace.gradients[target.gradient][..self.tokens].fill(0.0);
+        }
         if !context.mode.trains() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Guided backpropagation, which the cascade must reject: it draws the picture's edges, whatever the network has learned.
 use hubel::explain::{Explainer, Heatmap, Question, arithmetic};
 use hubel::network::Operation;
-use hubel::{Model, Result, Shape};
+use hubel::{Model, Result};
 
 /// Springenberg et al., "Striving for Simplicity: The All Convolutional Net" (2014): each ReLU passes only the positive part of the
 /// gradient. It uses the arithmetic of every value, which is slow; for pictures with one channel.
@@ -28,9 +28,9 @@ fn map(explainer: &mut Explainer, question: &Question) -> Result<Heatmap> {
             if gradient == 0.0 {
                 continue;
             }
-            for term in arithmetic::of(explainer, i, place(node.shape, index))?.terms {
+            for term in arithmetic::of(explainer, i, node.shape.place(index))?.terms {
                 if let Some(at) = term.at {
-                    let index = index_of(nodes[term.node].shape, at);
+                    let index = nodes[term.node].shape.index(at);
                     gradients[term.node][index] += gradient * term.derivative;
                 }
             }
@@ -44,17 +44,4 @@ fn map(explainer: &mut Explainer, question: &Question) -> Result<Heatmap> {
         width: shape.width,
         values: gradients[0].iter().map(|value| *value as f32).collect(),
     })
-}
-
-fn place(shape: Shape, index: usize) -> [usize; 3] {
-    let pixel = index / shape.channels;
-    [
-        pixel / shape.width,
-        pixel % shape.width,
-        index % shape.channels,
-    ]
-}
-
-fn index_of(shape: Shape, [y, x, channel]: [usize; 3]) -> usize {
-    (y * shape.width + x) * shape.channels + channel
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use hubel::Score;
-use hubel::explain::draw::{self, Shown};
+use hubel::explain::draw::{self, Plane, Shown};
 use hubel::network::Operation;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -82,7 +82,8 @@ pub(super) async fn see(
     let answer = blocking(move || {
         look(&shared, &question.asked, |loaded, eyes, score| {
             let shown = question.of.ready(eyes, score);
-            Ok(whole(loaded, eyes, score, shown))
+            let plane = plane(loaded, eyes, &question.asked);
+            Ok(whole(loaded, eyes, score, shown, plane))
         })
     });
     answer.await?.map(Json)
@@ -94,18 +95,25 @@ fn sound(bytes: &[u8]) -> Option<String> {
     Some(image(media_type, bytes))
 }
 
-fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
+/// The part of the maps that the page shows.
+fn plane(loaded: &Loaded, eyes: &Eyes, asked: &Asked) -> Plane {
+    Plane::of(&eyes.explainer, asked.frame_in(loaded.model.input()))
+}
+
+fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown, plane: Plane) -> Value {
     let (model, explainer) = (&loaded.model, &eyes.explainer);
     let seen = eyes.seen.as_ref().expect("a picture was looked at");
     let class = |index: usize| &model.classes()[index];
-    let overview = draw::overview(explainer, shown, MOST, CELL);
-    let layers = explainer.nodes().iter().zip(&overview.columns);
-    let layers = layers.map(|(node, column)| {
+    let overview = draw::overview(explainer, shown, plane, MOST, CELL);
+    let layers = explainer.nodes().iter().zip(&overview.columns).enumerate();
+    let layers = layers.map(|(index, (node, column))| {
+        let (_, drawn) = shown.on(plane, explainer, index);
         json!({
             "name": node.name,
             "kind": node.operation.kind(),
-            "shape": [node.shape.height, node.shape.width, node.shape.channels],
-            "time": node.shape.time,
+            "shape": [drawn.height, drawn.width, drawn.channels],
+            "times": node.shape.time,
+            "time": plane.time(explainer, index),
             "size": node.shape.to_string(),
             "reads": node.inputs,
             "channels": column.channels,
@@ -113,6 +121,7 @@ fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
             "width": column.width,
             "kernel": match &node.operation {
                 Operation::Conv(settings) => Some(settings.kernel),
+                Operation::TimeConv(settings) => Some([1, settings.window.kernel]),
                 _ => None,
             },
         })
@@ -122,10 +131,23 @@ fn whole(loaded: &Loaded, eyes: &Eyes, score: Score, shown: Shown) -> Value {
         let index = class["index"].as_u64().unwrap_or_default() as usize;
         class["logit"] = json!(explainer.logits()[index]);
     }
+    let frame = match plane {
+        Plane::Frame(frame) => Some(frame),
+        Plane::Times => None,
+    };
+    let picture = frame
+        .zip(seen.sight.pixels().ok())
+        .map(|(frame, prepared)| {
+            let shape = model.input().frame();
+            let pixels = &prepared.pixels[frame * shape.len()..][..shape.len()];
+            image("image/png", &draw::enlarged(pixels, shape).png())
+        });
     json!({
         "model": models::about(loaded),
+        "frame": frame,
+        "tokens": seen.sight.tokens(),
         "picture": {
-            "image": image("image/png", &draw::enlarged(&seen.prepared.pixels, model.input()).png()),
+            "image": picture,
             "name": seen.name,
             "truth": seen.truth.map(class),
             "remarks": seen.remarks,

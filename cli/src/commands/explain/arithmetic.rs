@@ -3,40 +3,51 @@ mod matrices;
 
 use std::process::ExitCode;
 
-use hubel::explain::Explainer;
 use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term};
+use hubel::explain::{Explainer, Score};
 use hubel::network::{Node, Operation};
-use hubel::{Error, Model};
+use hubel::{Error, Model, Place, Predictor, Shape};
 use serde_json::{Value, json};
 
-use super::{Looked, Outcome, question};
-use crate::args::Explain;
+pub(super) use self::matrices::Filter;
+use super::{Outcome, question, score};
+use crate::args::{At, Explain};
 use crate::console;
 
 /// The name of the softmax after the last layer.
 const SOFTMAX: &str = "softmax";
+/// The places of a value that belongs to no layer have no time.
+const ONE_PICTURE: Shape = Shape::new(1, 1, 1);
 /// Most terms that are shown; if there are more, the strongest.
 const SHOWN: usize = 20;
+
+/// Shows how a value of a network that reads `text` is computed.
+pub(super) fn of_text(arguments: &Explain, model: &Model, text: &str, at: At) -> Outcome {
+    let cpu = arguments.processor.cpu();
+    let prediction = Predictor::new(model.clone(), cpu.clone())?.predict_text(text)?;
+    let score = score(arguments, model, &prediction)?;
+    let mut explainer = Explainer::new(&cpu, model, 1)?;
+    explainer.look(&model.tokens(text)?);
+    show(arguments, model, explainer, score, at)
+}
 
 /// Shows how the value at `--at` in the map of `--layer` is computed.
 pub(super) fn show(
     arguments: &Explain,
     model: &Model,
-    mut looked: Looked,
-    at: [usize; 3],
+    mut explainer: Explainer,
+    score: Score,
+    at: At,
 ) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
-    let question = question(model, &looked.score);
-    looked.explainer.trace_back(&looked.score);
-    let is_layer = looked
-        .explainer
-        .nodes()
-        .iter()
-        .any(|node| node.name == name);
+    let question = question(model, &score);
+    explainer.trace_back(&score);
+    let is_layer = explainer.nodes().iter().any(|node| node.name == name);
     let found = match name == SOFTMAX && !is_layer {
         true => {
             let classes = model.classes().len();
-            if at[..2] != [0, 0] || at[2] >= classes {
+            let class = at.place.channel;
+            if at.place != Place::new(0, 0, class) || class >= classes {
                 return Err(Error::Settings {
                     problem: format!(
                         "the softmax has 1×1×{classes} values; give --at 0,0,C with C from 0 to {}",
@@ -45,11 +56,24 @@ pub(super) fn show(
                 }
                 .into());
             }
-            arithmetic::softmax(&looked.explainer, at[2])
+            arithmetic::softmax(&explainer, class)
         }
-        false => arithmetic::of(&looked.explainer, looked.explainer.node(name)?, at)?,
+        false => {
+            let node = explainer.node(name)?;
+            let shape = explainer.nodes()[node].shape;
+            if shape.time > 1 && !at.has_time {
+                return Err(Error::Settings {
+                    problem: format!(
+                        "layer `{name}` has a map of {shape}, time first: give --at T,Y,X,C with T from 0 to {}",
+                        shape.time - 1
+                    ),
+                }
+                .into());
+            }
+            arithmetic::of(&explainer, node, at.place)?
+        }
     };
-    let nodes = looked.explainer.nodes();
+    let nodes = explainer.nodes();
     if arguments.json {
         console::print(&to_json(&found, nodes, arguments.backward).to_string())?;
         return Ok(ExitCode::SUCCESS);
@@ -62,11 +86,12 @@ pub(super) fn show(
     Ok(ExitCode::SUCCESS)
 }
 
-/// `[height, width]` of the filter, if a convolution computed the value.
-fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<[usize; 2]> {
+/// The filter, if a convolution computed the value.
+fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<Filter> {
     let own = nodes.iter().find(|node| node.name == found.layer)?;
     match &own.operation {
-        Operation::Conv(settings) => Some(settings.kernel),
+        Operation::Conv(settings) => Some(Filter::of_frames(settings.kernel)),
+        Operation::TimeConv(settings) => Some(Filter::along_time(settings.window.kernel)),
         _ => None,
     }
 }
@@ -76,7 +101,7 @@ fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<[usize; 2]> {
 pub(super) fn chain(
     explainer: &Explainer,
     mut node: usize,
-    mut at: [usize; 3],
+    mut at: Place,
 ) -> Result<Vec<Arithmetic>, Error> {
     let mut steps = Vec::new();
     loop {
@@ -105,25 +130,26 @@ pub(super) fn chain_text(steps: &[Arithmetic], nodes: &[Node]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The terms and their result. For a filter of size `kernel` they are matrices, if these fit. Without `nodes` the only input is the
+/// The terms and their result. For a `filter` they are matrices, if these fit. Without `nodes` the only input is the
 /// picture.
-pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]>) -> String {
+pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -> String {
     let columns = console::columns();
-    let [y, x, channel] = found.at;
+    let own = nodes.iter().find(|node| node.name == found.layer);
     let mut lines = vec![match nodes {
-        [] => format!("row {y}, column {x}"),
-        _ => format!(
-            "layer {} ({}), row {y}, column {x}, channel {channel}",
-            found.layer, found.kind
-        ),
+        [] => format!("row {}, column {}", found.at.row, found.at.column),
+        _ => {
+            let shape = own.map_or(ONE_PICTURE, |own| own.shape);
+            let place = found.at.in_words(shape);
+            format!("layer {} ({}), {place}", found.layer, found.kind)
+        }
     }];
-    let matrices = kernel.and_then(|kernel| matrices::lines(found, kernel, nodes, columns));
+    let matrices = filter.and_then(|filter| matrices::lines(found, filter, nodes, columns));
     match matrices {
         Some(matrices) => lines.extend(matrices),
         None => lines.extend(list(found, nodes, columns)),
     }
     match found.rule {
-        Rule::Sum { bias } if kernel.is_some() || found.kind == "linear" => {
+        Rule::Sum { bias } if filter.is_some() || found.kind == "linear" => {
             lines.push(summand("bias", bias.into(), columns));
         }
         Rule::Sum { .. } | Rule::Largest { .. } => {}
@@ -142,6 +168,10 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
             number(shift)
         )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
+        Rule::Entry { .. } => lines.push(format!(
+            "  number {} in the vector of this token",
+            found.at.channel
+        )),
         Rule::Same => lines.push("  unchanged".into()),
         Rule::Softmax { class, temperature } => {
             let value = number(found.terms[class].value);
@@ -255,10 +285,17 @@ fn strongest(found: &Arithmetic) -> Vec<usize> {
 
 /// `2 [4,7,0]`, `input [4,7,0]`, `padding`
 fn source(term: &Term, nodes: &[Node]) -> String {
-    let Some([y, x, channel]) = term.at else {
+    let Some(at) = numbers(term, nodes) else {
         return "padding".into();
     };
-    format!("{} [{y},{x},{channel}]", layer_of(term, nodes))
+    let at: Vec<String> = at.iter().map(usize::to_string).collect();
+    format!("{} [{}]", layer_of(term, nodes), at.join(","))
+}
+
+/// The place of a term as `--at` takes it.
+fn numbers(term: &Term, nodes: &[Node]) -> Option<Vec<usize>> {
+    let shape = nodes.get(term.node).map_or(ONE_PICTURE, |node| node.shape);
+    term.at.map(|at| at.numbers_in(shape))
 }
 
 /// The layer that a term belongs to.
@@ -288,7 +325,7 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
         .map(|term| {
             let mut value = json!({
                 "layer": layer_of(term, nodes),
-                "at": term.at,
+                "at": numbers(term, nodes),
                 "value": console::decimal(term.value),
                 "weight": console::decimal(term.weight),
             });
@@ -313,15 +350,19 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
             "epsilon": console::decimal(epsilon), "scale": console::decimal(scale), "shift": console::decimal(shift),
         }),
         Rule::Function(_) => json!({ "kind": found.kind }),
+        Rule::Entry { number } => {
+            json!({ "kind": "entry", "number": console::decimal(number) })
+        }
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
             json!({ "kind": "softmax", "class": class, "temperature": temperature })
         }
     };
+    let own = nodes.iter().find(|node| node.name == found.layer);
     let mut value = json!({
         "layer": found.layer,
         "kind": found.kind,
-        "at": found.at,
+        "at": found.at.numbers_in(own.map_or(ONE_PICTURE, |node| node.shape)),
         "value": console::decimal(found.value),
         "result": found.result,
         "rule": rule,

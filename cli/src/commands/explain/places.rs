@@ -5,10 +5,10 @@ use hubel::data::picture;
 use hubel::explain::response::{self, Fire, Response};
 use hubel::explain::{Kernel, draw};
 use hubel::network::Operation;
-use hubel::shown;
+use hubel::{Place, shown};
 use serde_json::{Value, json};
 
-use super::arithmetic::{chain, chain_text, text as text_of, to_json};
+use super::arithmetic::{Filter, chain, chain_text, text as text_of, to_json};
 use super::{Files, Looked, Outcome, folder, quoted};
 use crate::args::Explain;
 use crate::console::{self, Console};
@@ -34,7 +34,7 @@ pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> O
     let answer = Answer {
         title: format!("{} over {}", kernel.name, shown(path)),
         found: &found.response,
-        sum: text_of(&found.arithmetic, &[], Some(size)),
+        sum: text_of(&found.arithmetic, &[], Some(Filter::of_frames(size))),
         arithmetic: vec![to_json(&found.arithmetic, &[], false)],
         files: &files,
     };
@@ -49,12 +49,15 @@ pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) ->
     let node = explainer.node(name)?;
     let found = response::of_filter(explainer, node, channel, COUNT)?;
     let [_, y, x] = found.map.brightest();
-    let steps = chain(explainer, node, [y, x, channel])?;
+    let steps = chain(explainer, node, Place::new(y, x, channel))?;
     let mut files = Files::new(folder(arguments, &looked.picture)?);
     // The filter belongs to the convolution; `--layer` may name its activation.
     let first = explainer.node(&steps[0].layer)?;
     if let Operation::Conv(_) = nodes[first].operation {
-        files.save("filter", &draw::filter(explainer, first, steps[0].at[2])?)?;
+        files.save(
+            "filter",
+            &draw::filter(explainer, first, steps[0].at.channel)?,
+        )?;
     }
     files.save("response", &draw::heatmap(&found.map))?;
     let framed = draw::framed(&found.strongest, &looked.prepared.pixels, nodes[0].shape);

@@ -32,11 +32,9 @@ pub(in crate::api) async fn apply(
         let kernel = Kernel::parse(&wanted.kernel)?;
         let (pixels, shape) = look(&shared, &wanted.asked, |loaded, eyes, _| {
             let seen = eyes.seen.as_ref().expect("a picture was looked at");
-            let frame = loaded.model.input().frame();
-            let middle = loaded.model.input().time / 2 * frame.len();
             Ok((
-                seen.prepared.pixels[middle..][..frame.len()].to_vec(),
-                frame,
+                seen.frame(loaded, &wanted.asked)?.to_vec(),
+                loaded.model.input().frame(),
             ))
         })?;
         let (width, height) = (shape.width as u32, shape.height as u32);

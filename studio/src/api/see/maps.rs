@@ -1,15 +1,17 @@
 //! The maps of a layer, and how one of them is made of others.
+use std::ops::Range;
+
 use axum::Json;
 use axum::extract::State;
 use hubel::Explainer;
 use hubel::explain::channel_of;
 use hubel::explain::composition::{self, Composition};
-use hubel::explain::draw::{self, Scale, Shown};
+use hubel::explain::draw::{self, Plane, Scale, Shown};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking, image};
-use super::{Of, PictureQuestion, look};
+use super::{Of, PictureQuestion, look, plane};
 use crate::server::Shared;
 
 /// Most maps of a layer, unless all are asked for.
@@ -36,13 +38,18 @@ pub(in crate::api) async fn layer(
     Json(wanted): Json<Layer>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        look(&shared, &wanted.asked, |_, eyes, score| {
+        look(&shared, &wanted.asked, |loaded, eyes, score| {
             let shown = wanted.of.ready(eyes, score);
             let node = known(&eyes.explainer, wanted.layer)?;
-            let (values, shape) = shown.of(&eyes.explainer, node);
+            let plane = plane(loaded, eyes, &wanted.asked);
+            let (values, shape) = shown.on(plane, &eyes.explainer, node);
             let most = if wanted.all { usize::MAX } else { MOST };
             let maps = draw::maps_of(values, shape, most, SIDE);
-            let columns = (maps.tiles.len() as f64).sqrt().ceil() as usize;
+            // Rows of times lie below each other.
+            let columns = match shape.height == 1 && shape.width > 1 {
+                true => 1,
+                false => (maps.tiles.len() as f64).sqrt().ceil() as usize,
+            };
             let size = maps.tiles.first().map_or([0, 0], draw::Tile::size);
             let tiles = maps.tiles.iter();
             let tiles =
@@ -78,35 +85,31 @@ pub(in crate::api) async fn map(
     Json(wanted): Json<Map>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        look(&shared, &wanted.asked, |_, eyes, score| {
+        look(&shared, &wanted.asked, |loaded, eyes, score| {
             let shown = wanted.of.ready(eyes, score);
             let explainer = &eyes.explainer;
             let node = known(explainer, wanted.layer)?;
-            let (frame, shape) = shown.frame_of(explainer, node);
+            let plane = plane(loaded, eyes, &wanted.asked);
+            let (drawn, shape) = shown.on(plane, explainer, node);
             if wanted.channel >= shape.channels {
                 // The library's message.
                 composition::of(explainer, node, wanted.channel, PARTS)?;
             }
-            let values = channel_of(frame, shape, wanted.channel);
+            let values = channel_of(drawn, shape, wanted.channel);
             let made = match shown {
-                Shown::Values if node == 0 => Ok(None),
-                Shown::Values => composition::of(explainer, node, wanted.channel, PARTS).map(Some),
+                Shown::Values if node == 0 => None,
+                Shown::Values => Some(composition::of(explainer, node, wanted.channel, PARTS)?),
                 Shown::Gradients => {
-                    composition::of_gradient(explainer, node, wanted.channel, PARTS).map(Some)
+                    let made = composition::of_gradient(explainer, node, wanted.channel, PARTS)?;
+                    Some(made)
                 }
             };
-            let (made, refusal) = match made {
-                Ok(made) => (made, None),
-                Err(error) => (None, Some(error.to_string())),
-            };
+            // Of what is added at all times, the part that is drawn.
+            let time = plane.time(explainer, node).unwrap_or(0);
+            let part = time * values.len()..(time + 1) * values.len();
             let made = made.map(|made| {
-                parts(
-                    explainer,
-                    shown,
-                    [shape.height, shape.width],
-                    &made,
-                    &values,
-                )
+                let size = [shape.height, shape.width];
+                parts(explainer, (shown, plane), (size, part), &made, &values)
             });
             Ok(json!({
                 "height": shape.height,
@@ -114,29 +117,29 @@ pub(in crate::api) async fn map(
                 "scale": scale(Scale::of(&values)),
                 "values": values,
                 "made": made,
-                "refusal": refusal,
             }))
         })
     });
     answer.await?.map(Json)
 }
 
-/// The maps that a map is made of: as they are, and what they add, each in a row of pictures. What they add has the colour scale of the sum.
+/// The maps that a map is made of: as they are, and what they add, each in a row of pictures. What they add has the colour scale of the sum. `size` is that of a
+/// picture, and `drawn` the part of what is added that it shows.
 fn parts(
     explainer: &Explainer,
-    shown: Shown,
-    size: [usize; 2],
+    (shown, plane): (Shown, Plane),
+    (size, drawn): ([usize; 2], Range<usize>),
     made: &Composition,
     sum: &[f32],
 ) -> Value {
     let read = made.parts.iter().map(|part| {
-        let (values, shape) = shown.of(explainer, part.node);
+        let (values, shape) = shown.on(plane, explainer, part.node);
         channel_of(values, shape, part.channel)
     });
     let read: Vec<Vec<f32>> = read.collect();
     // Maps of different sizes do not fit into one row: of a flat gradient, for example.
     let size_of = |part: &composition::Part| {
-        let shape = explainer.nodes()[part.node].shape;
+        let (_, shape) = shown.on(plane, explainer, part.node);
         [shape.height, shape.width]
     };
     let first = made.parts.first().map(size_of);
@@ -148,10 +151,10 @@ fn parts(
     let mut adds: Vec<&[f32]> = made
         .parts
         .iter()
-        .filter_map(|part| part.adds.as_deref())
+        .filter_map(|part| Some(&part.adds.as_deref()?[drawn.clone()]))
         .collect();
     let has_sums = adds.len() == made.parts.len() && !adds.is_empty();
-    adds.extend(others.map(|(_, others)| &others[..]));
+    adds.extend(others.map(|(_, others)| &others[drawn.clone()]));
     adds.push(sum);
     let reads: Vec<&[f32]> = read.iter().map(Vec::as_slice).collect();
     let list = made.parts.iter().map(|part| {

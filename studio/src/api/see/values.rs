@@ -1,16 +1,17 @@
 //! How one value is computed, and where its gradient comes from.
 use axum::Json;
 use axum::extract::State;
-use hubel::Explainer;
-use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term};
+use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term, Window};
+use hubel::explain::draw::Plane;
 use hubel::explain::{origins, response};
 use hubel::network::Operation;
+use hubel::{Explainer, Place};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Refusal, blocking};
 use super::maps::known;
-use super::{Of, PictureQuestion, look};
+use super::{Of, PictureQuestion, look, plane};
 use crate::server::Shared;
 
 /// Most channels of a window, and most terms of a long sum.
@@ -19,40 +20,43 @@ const TERMS: usize = 24;
 
 /// A value.
 #[derive(Deserialize)]
-pub(in crate::api) struct Place {
+pub(in crate::api) struct Wanted {
     #[serde(flatten)]
     asked: PictureQuestion,
     of: Of,
     layer: usize,
-    /// Row, column and channel.
+    /// Row, column and channel, as they are shown.
     at: [usize; 3],
 }
 
 /// `POST /api/see/value`: its arithmetic; backwards, the sum of its gradient.
 pub(in crate::api) async fn value(
     State(shared): State<Shared>,
-    Json(place): Json<Place>,
+    Json(wanted): Json<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        look(&shared, &place.asked, |_, eyes, score| {
-            place.of.ready(eyes, score);
+        look(&shared, &wanted.asked, |loaded, eyes, score| {
+            wanted.of.ready(eyes, score);
+            let plane = plane(loaded, eyes, &wanted.asked);
             let explainer = &eyes.explainer;
-            let node = known(explainer, place.layer)?;
-            match place.of {
-                Of::Values => forwards(explainer, node, place.at),
-                Of::Gradients => backwards(explainer, node, place.at),
+            let node = known(explainer, wanted.layer)?;
+            let [row, column, channel] = wanted.at;
+            let at = plane.place(explainer, node, [row, column], channel);
+            match wanted.of {
+                Of::Values => forwards(explainer, plane, node, at),
+                Of::Gradients => backwards(explainer, plane, node, at),
             }
         })
     });
     answer.await?.map(Json)
 }
 
-fn forwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result<Value> {
+fn forwards(explainer: &Explainer, plane: Plane, node: usize, at: Place) -> hubel::Result<Value> {
     let found = arithmetic::of(explainer, node, at)?;
     // A value of a flattened map sees what the value that it is sees, and a vector has no places.
     let has_places = explainer.nodes()[node].operation != Operation::Flatten;
-    let sees = has_places.then(|| response::of_place(explainer, node, [at[0], at[1]]));
-    let mut value = shown(&found, explainer);
+    let sees = has_places.then(|| response::of_place(explainer, node, at));
+    let mut value = shown(&found, explainer, plane, node);
     value["sees"] = json!(sees.map(|sees| sees.map(|side| [side.start, side.end])));
     Ok(value)
 }
@@ -74,24 +78,40 @@ pub(in crate::api) async fn softmax(
         look(&shared, &class.asked, |loaded, eyes, _| {
             let last = loaded.model.classes().len() - 1;
             let found = arithmetic::softmax(&eyes.explainer, class.index.min(last));
-            Ok(shown(&found, &eyes.explainer))
+            let plane = plane(loaded, eyes, &class.asked);
+            let explainer = &eyes.explainer;
+            Ok(shown(&found, explainer, plane, explainer.nodes().len() - 1))
         })
     });
     answer.await?.map(Json)
 }
 
-/// An arithmetic. Of many terms the strongest are shown, and the sum of the others.
-pub(super) fn shown(found: &Arithmetic, explainer: &Explainer) -> Value {
+/// A place in the map of a node. What is 0 in each of its places is left out.
+fn place(explainer: &Explainer, node: usize, at: Place) -> Value {
+    let shape = explainer.nodes()[node].shape;
+    let has_time = shape.time > 1;
+    let has_pixels = !has_time || shape.height * shape.width > 1;
+    json!({
+        "time": has_time.then_some(at.time),
+        "row": has_pixels.then_some(at.row),
+        "column": has_pixels.then_some(at.column),
+        "channel": at.channel,
+    })
+}
+
+/// The arithmetic of a value of `node`. Of many terms the strongest are shown, and the sum of the others.
+fn shown(found: &Arithmetic, explainer: &Explainer, plane: Plane, node: usize) -> Value {
     let one = |term: &Term| {
         json!({
             "layer": term.node,
-            "at": term.at,
+            "at": term.at.map(|at| place(explainer, term.node, at)),
+            "drawn": term.at.and_then(|at| plane.drawn(explainer, term.node, at)),
             "value": term.value,
             "weight": term.weight,
         })
     };
     let mut channels = match found.kind {
-        "conv" => found.channel_sums(),
+        "conv" | "timeconv" => found.channel_sums(),
         _ => Vec::new(),
     };
     let count = channels.len();
@@ -110,9 +130,9 @@ pub(super) fn shown(found: &Arithmetic, explainer: &Explainer) -> Value {
         .collect();
     let rest: f64 = hidden.iter().map(|channel| channel.sum).sum();
     let (terms, other_terms) = match (found.kind, &found.window) {
-        ("conv", _) => (Vec::new(), None),
+        ("conv" | "timeconv", _) => (Vec::new(), None),
         // All values of a small window in their places.
-        (_, Some(window)) if window.height * window.width <= 8 * TERMS => {
+        (_, Some(window)) if window.time * window.height * window.width <= 8 * TERMS => {
             ((0..found.terms.len()).collect(), None)
         }
         _ => strongest(found),
@@ -128,11 +148,11 @@ pub(super) fn shown(found: &Arithmetic, explainer: &Explainer) -> Value {
     json!({
         "layer": found.layer,
         "kind": found.kind,
-        "at": found.at,
+        "at": place(explainer, node, found.at),
         "value": found.value,
         "result": found.result,
         "rule": rule(found),
-        "window": found.window.as_ref().map(|window| [window.height, window.width]),
+        "window": found.window.as_ref().map(sides),
         "channels": channels,
         "other_channels": (!hidden.is_empty()).then(|| json!({ "count": hidden.len(), "sum": rest })),
         "terms": terms,
@@ -140,6 +160,14 @@ pub(super) fn shown(found: &Arithmetic, explainer: &Explainer) -> Value {
         "count": found.terms.len(),
         "input": found.terms.first().map(|term| explainer.nodes()[term.node].operation.kind()),
     })
+}
+
+/// The rows and columns of a window as a table. The times of one along time are columns.
+fn sides(window: &Window) -> [usize; 2] {
+    match window.time {
+        1 => [window.height, window.width],
+        times => [window.height * window.width, times],
+    }
 }
 
 /// The terms with the largest products, in their order, and the number and sum of the others.
@@ -176,6 +204,7 @@ fn rule(found: &Arithmetic) -> Value {
             json!({ "kind": "normalise", "mean": mean, "variance": variance, "epsilon": epsilon, "scale": scale, "shift": shift })
         }
         Rule::Function(_) => json!({ "kind": "function" }),
+        Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
             json!({ "kind": "softmax", "class": class, "temperature": temperature })
@@ -183,11 +212,10 @@ fn rule(found: &Arithmetic) -> Value {
     }
 }
 
-fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Result<Value> {
+fn backwards(explainer: &Explainer, plane: Plane, node: usize, at: Place) -> hubel::Result<Value> {
     let mut found = origins::of(explainer, node, at)?;
     let own = &explainer.nodes()[node];
-    let gradient =
-        explainer.gradient(node)[(at[0] * own.shape.width + at[1]) * own.shape.channels + at[2]];
+    let gradient = explainer.gradient(node)[own.shape.index(at)];
     let count = found.len();
     let is_last = node + 1 == explainer.nodes().len();
     found.sort_by(|one, other| other.share().abs().total_cmp(&one.share().abs()));
@@ -204,7 +232,8 @@ fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Resul
             "layer": origin.node,
             "name": explainer.nodes()[origin.node].name,
             "kind": explainer.nodes()[origin.node].operation.kind(),
-            "at": origin.at,
+            "at": place(explainer, origin.node, origin.at),
+            "drawn": plane.drawn(explainer, origin.node, origin.at),
             "gradient": origin.gradient,
             "derivative": origin.derivative,
             "share": origin.share(),
@@ -213,7 +242,7 @@ fn backwards(explainer: &Explainer, node: usize, at: [usize; 3]) -> hubel::Resul
     Ok(json!({
         "layer": own.name,
         "kind": own.operation.kind(),
-        "at": at,
+        "at": place(explainer, node, at),
         "value": gradient,
         "result": if is_last { f64::from(gradient) } else { result },
         "is_last": is_last,

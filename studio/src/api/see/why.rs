@@ -55,7 +55,7 @@ pub(in crate::api) async fn why(
         // The memory of the model is free for other requests meanwhile.
         let (loaded, prepared, score) = look(&shared, &why.asked, |loaded, eyes, score| {
             let seen = eyes.seen.as_ref().expect("a picture was looked at");
-            Ok((loaded.clone(), seen.prepared.clone(), score))
+            Ok((loaded.clone(), seen.sight.pixels()?.clone(), score))
         })?;
         Ok::<_, Refusal>(explained(&loaded, &why, prepared, score)?)
     });
@@ -70,7 +70,8 @@ fn explained(loaded: &Loaded, why: &Why, prepared: Prepared, score: Score) -> hu
     };
     let maps = method.maps(&cpu(), model, std::slice::from_ref(&question), &mut |_| ())?;
     let map = &maps[0];
-    let overlay = draw::overlay(map, &prepared.pixels, model.input());
+    let frame = why.asked.frame_in(model.input());
+    let overlay = draw::overlay_of_frame(map, &prepared.pixels, model.input(), frame);
     let checks = || -> hubel::Result<Value> {
         let held_out = match loaded.held_out() {
             Ok(held_out) => Ok(held_out),
@@ -86,6 +87,7 @@ fn explained(loaded: &Loaded, why: &Why, prepared: Prepared, score: Score) -> hu
         "image": image("image/png", &overlay.png()),
         "layer": map.layer,
         "brightest": map.brightest(),
+        "times": map.time,
         "size": [map.height, map.width],
         "checks": why.check.then(checks).transpose()?,
     }))

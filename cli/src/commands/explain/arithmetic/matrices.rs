@@ -11,27 +11,56 @@ const MARGIN: usize = 6;
 /// Space between matrices in columns.
 const GAP: usize = 3;
 
+/// How a filter is laid out as a matrix.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Filter {
+    height: usize,
+    width: usize,
+    /// The number of a [place](hubel::Place::numbers) by which the matrix's rows and columns are named.
+    named_by: [usize; 2],
+}
+
+impl Filter {
+    /// A filter of `[height, width]`.
+    pub(in super::super) fn of_frames([height, width]: [usize; 2]) -> Self {
+        Self {
+            height,
+            width,
+            named_by: [1, 2],
+        }
+    }
+
+    /// A filter that reads `times`, in one row.
+    pub(in super::super) fn along_time(times: usize) -> Self {
+        Self {
+            height: 1,
+            width: times,
+            named_by: [1, 0],
+        }
+    }
+}
+
 /// For each input channel the matrices of window, filter and products, then the sum of the other channels. `None` if
 /// the filter has one tap, or a matrix is wider than `columns`.
 pub(super) fn lines(
     found: &Arithmetic,
-    kernel: [usize; 2],
+    filter: Filter,
     nodes: &[Node],
     columns: usize,
 ) -> Option<Vec<String>> {
-    let taps = kernel[0] * kernel[1];
+    let taps = filter.height * filter.width;
     if taps == 1 {
         return None;
     }
     let depth = found.terms.len() / taps;
     let channels: Vec<Channel> = (0..depth)
-        .map(|place| Channel::new(found, place, depth, kernel[1]))
+        .map(|place| Channel::new(found, place, depth, filter))
         .collect();
     let mut shown: Vec<&Channel> = channels.iter().collect();
     shown.sort_by(|a, b| b.sum.abs().total_cmp(&a.sum.abs()));
     shown.truncate(CHANNELS);
     shown.sort_by_key(|channel| channel.place);
-    let layout = Layout::fitting(&shown, kernel[1], columns)?;
+    let layout = Layout::fitting(&shown, filter.width, columns)?;
     let mut lines = Vec::new();
     for channel in &shown {
         let from = match layer_of(channel.terms[0], nodes) {
@@ -64,19 +93,19 @@ pub(super) fn lines(
 /// The window of one input channel.
 struct Channel<'a> {
     terms: Vec<&'a Term>,
-    width: usize,
+    filter: Filter,
     /// Index among the channels that the filter reads.
     place: usize,
     sum: f64,
 }
 
 impl<'a> Channel<'a> {
-    fn new(found: &'a Arithmetic, place: usize, depth: usize, width: usize) -> Self {
+    fn new(found: &'a Arithmetic, place: usize, depth: usize, filter: Filter) -> Self {
         let terms: Vec<&Term> = found.terms.iter().skip(place).step_by(depth).collect();
         Self {
             sum: terms.iter().map(|term| product(term)).sum(),
             terms,
-            width,
+            filter,
             place,
         }
     }
@@ -84,7 +113,7 @@ impl<'a> Channel<'a> {
     /// The channel's number in the input. If the whole window is padding, only the index is known.
     fn number(&self) -> usize {
         let inside = self.terms.iter().find_map(|term| term.at);
-        inside.map_or(self.place, |[_, _, channel]| channel)
+        inside.map_or(self.place, |at| at.channel)
     }
 
     /// The values of window, filter and products.
@@ -103,16 +132,21 @@ impl<'a> Channel<'a> {
     /// The rows that the window reads.
     fn rows(&self) -> Vec<String> {
         self.terms
-            .chunks(self.width)
-            .map(|row| place_of(row, 0))
+            .chunks(self.filter.width)
+            .map(|row| place_of(row, self.filter.named_by[0]))
             .collect()
     }
 
     /// The columns that the window reads.
     fn columns(&self) -> Vec<String> {
-        let column = |x: usize| self.terms.iter().skip(x).step_by(self.width).copied();
-        let columns = (0..self.width).map(|x| column(x).collect::<Vec<_>>());
-        columns.map(|column| place_of(&column, 1)).collect()
+        let Filter {
+            width, named_by, ..
+        } = self.filter;
+        let column = |x: usize| self.terms.iter().skip(x).step_by(width).copied();
+        let columns = (0..width).map(|x| column(x).collect::<Vec<_>>());
+        columns
+            .map(|column| place_of(&column, named_by[1]))
+            .collect()
     }
 }
 
@@ -160,10 +194,11 @@ impl Layout {
     fn lines(&self, channel: &Channel) -> Vec<String> {
         let matrices = channel.matrices(self.decimals);
         let (rows, header) = (channel.rows(), self.row(&channel.columns()));
-        let row_of =
-            |cells: &[String], y: usize| self.row(&cells[y * channel.width..][..channel.width]);
+        let row_of = |cells: &[String], y: usize| {
+            self.row(&cells[y * channel.filter.width..][..channel.filter.width])
+        };
         if self.is_side_by_side {
-            let matrix = channel.width * (self.cell + 1);
+            let matrix = channel.filter.width * (self.cell + 1);
             let gap = " ".repeat(GAP);
             let titles = matrices
                 .iter()
@@ -197,10 +232,10 @@ fn product(term: &Term) -> f64 {
     f64::from(term.value) * f64::from(term.weight)
 }
 
-/// The row (axis 0) or column (axis 1) of the input that the terms share; `pad` if it is padding.
-fn place_of(terms: &[&Term], axis: usize) -> String {
+/// The number of their place that the terms share; `pad` if they are padding.
+fn place_of(terms: &[&Term], number: usize) -> String {
     let inside = terms.iter().find_map(|term| term.at);
-    inside.map_or("pad".into(), |at| at[axis].to_string())
+    inside.map_or("pad".into(), |at| at.numbers()[number].to_string())
 }
 
 /// A value with this many decimals, or its magnitude if these would all be 0.
@@ -217,6 +252,7 @@ fn brief(value: f64, decimals: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hubel::Place;
     use hubel::explain::arithmetic::Rule;
 
     use super::*;
@@ -226,7 +262,7 @@ mod tests {
         let term = |i: usize| {
             let (tap, channel) = (i / depth, i % depth);
             let (y, x) = (tap / 3, tap % 3);
-            let at = (y > 0 && x > 0).then(|| [y - 1, x - 1, channel]);
+            let at = (y > 0 && x > 0).then(|| Place::new(y - 1, x - 1, channel));
             Term {
                 node: 0,
                 at,
@@ -238,7 +274,7 @@ mod tests {
         Arithmetic {
             layer: "0".into(),
             kind: "conv",
-            at: [0, 0, 0],
+            at: Place::default(),
             value: 0.0,
             rule: Rule::Sum { bias: 0.0 },
             terms: (0..9 * depth).map(term).collect(),
@@ -250,7 +286,9 @@ mod tests {
 
     #[test]
     fn window_filter_and_products_stand_side_by_side() {
-        let lines = lines(&corner(1), [3, 3], &[], 80).unwrap().join("\n");
+        let lines = lines(&corner(1), Filter::of_frames([3, 3]), &[], 80)
+            .unwrap()
+            .join("\n");
         let expected = "  channel 0 of the input
                window            filter           product
         pad    0    1
@@ -270,17 +308,17 @@ mod tests {
     #[test]
     fn matrices_fit_the_terminal_or_are_left_to_the_list() {
         for (columns, tall) in [(100, false), (40, true)] {
-            let lines = lines(&corner(2), [3, 3], &[], columns).unwrap();
+            let lines = lines(&corner(2), Filter::of_frames([3, 3]), &[], columns).unwrap();
             let matrices = lines.iter().take_while(|line| !line.contains("sum of"));
             assert!(matrices.clone().all(|line| line.chars().count() <= columns));
             assert_eq!(matrices.count() > 12, tall);
         }
-        assert_eq!(lines(&corner(1), [3, 3], &[], 20), None);
+        assert_eq!(lines(&corner(1), Filter::of_frames([3, 3]), &[], 20), None);
     }
 
     #[test]
     fn channels_that_are_not_shown_are_summed_up() {
-        let lines = lines(&corner(5), [3, 3], &[], 100).unwrap();
+        let lines = lines(&corner(5), Filter::of_frames([3, 3]), &[], 100).unwrap();
         let text = lines.join("\n");
         assert!(
             !text.contains("channel 1 of the input") && text.contains("channel 4 of the input")
