@@ -45,14 +45,14 @@ impl Seen {
     ///
     /// # Errors
     /// If it is a text.
-    pub(crate) fn frame(&self, loaded: &Loaded, asked: &Asked) -> Result<&[u8]> {
+    pub(crate) fn frame(&self, loaded: &Loaded, asked: &PictureQuestion) -> Result<&[u8]> {
         let input = loaded.model.input();
         let length = input.frame().len();
         Ok(&self.sight.pixels()?.pixels[asked.frame_in(input) * length..][..length])
     }
 }
 
-impl Asked {
+impl PictureQuestion {
     /// The asked frame of an input; without one, that in the middle.
     pub(crate) fn frame_in(&self, input: Shape) -> usize {
         let frame = self.frame.unwrap_or(input.time / 2);

@@ -96,7 +96,7 @@ fn sound(bytes: &[u8]) -> Option<String> {
 }
 
 /// The part of the maps that the page shows.
-fn plane(loaded: &Loaded, eyes: &Eyes, asked: &Asked) -> Plane {
+fn plane(loaded: &Loaded, eyes: &Eyes, asked: &PictureQuestion) -> Plane {
     Plane::of(&eyes.explainer, asked.frame_in(loaded.model.input()))
 }
 
