@@ -126,7 +126,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 30] = [
+pub(crate) const NAMES: [&str; 32] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -155,8 +155,10 @@ pub(crate) const NAMES: [&str; 30] = [
     "silu",
     "hardswish",
     "gelu",
+    "hardsigmoid",
     "residual",
     "concat",
+    "multiply",
 ];
 
 /// A layer's name without case, underscores and PyTorch's `2d`. PyTorch's `1d` is along time.

@@ -1,4 +1,4 @@
-//! A network: a tree of layers, residual additions and concatenations, from the builder, by name, or from architecture text.
+//! A network: a tree of layers, residual additions, concatenations and products, from the builder, by name, or from architecture text.
 mod along_time;
 mod builder;
 mod graph;
@@ -26,7 +26,7 @@ use crate::{
     nearest::nearest,
 };
 
-/// A network without an input shape: a chain of layers, residual additions and concatenations.
+/// A network without an input shape: a chain of layers, residual additions, concatenations and products.
 ///
 /// ```
 /// # use hubel::{Network, Shape};
@@ -43,13 +43,13 @@ pub struct Network {
 
 /// One element of a chain. Without a label its name is its index in the chain, as in `nn.Sequential`.
 #[derive(Clone, Debug, PartialEq)]
-struct Item {
-    label: Option<String>,
-    block: Block,
+pub(crate) struct Item {
+    pub(crate) label: Option<String>,
+    pub(crate) block: Block,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Block {
+pub(crate) enum Block {
     Layer(Layer),
     /// A group whose label prefixes the names in it. Groups without a label are merged into their chain.
     Chain(Vec<Item>),
@@ -60,6 +60,11 @@ enum Block {
     },
     /// The concatenated channels of the branches; an empty branch is the input itself.
     Concat(Vec<Vec<Item>>),
+    /// map(x) · factors(x); an empty branch is the input itself.
+    Multiply {
+        map: Vec<Item>,
+        factors: Vec<Item>,
+    },
 }
 
 /// What a network reads. The shape of images or clips becomes one by `into`.
@@ -101,12 +106,17 @@ impl From<Shape> for Input {
 
 impl Network {
     /// Parses architecture text: layers separated by spaces, `-` or `,`, in upper or lower case; `[ … ]x3` repeats;
-    /// `residual[ body | shortcut ]`, `concat[ a | b ]`; `label: layer` names a layer or a group.
+    /// `residual[ body | shortcut ]`, `concat[ a | b ]`, `multiply[ a | b ]`; `label: layer` names a layer or a group.
     ///
     /// # Errors
     /// [`Error::Architecture`], with a caret under the spot.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(text::parse(text)?.0)
+    }
+
+    /// A network of these items.
+    pub(crate) fn of_items(items: Vec<Item>) -> Self {
+        Self { items }
     }
 
     /// The place in the text of each of its [`layers`](Self::layers), in bytes. The layers of a repeated group have the same place.
@@ -185,7 +195,7 @@ impl Network {
         NetworkBuilder::default()
     }
 
-    /// All layers in the order of the text, including those inside groups, residual additions and concatenations.
+    /// All layers in the order of the text, including those inside groups and branches.
     pub fn layers(&self) -> Vec<Layer> {
         let mut layers = Vec::new();
         collect(&self.items, &mut layers);
@@ -217,6 +227,10 @@ fn collect(items: &[Item], layers: &mut Vec<Layer>) {
             Block::Residual { body, shortcut } => {
                 collect(body, layers);
                 collect(shortcut, layers);
+            }
+            Block::Multiply { map, factors } => {
+                collect(map, layers);
+                collect(factors, layers);
             }
             Block::Concat(branches) => branches.iter().for_each(|branch| collect(branch, layers)),
         }

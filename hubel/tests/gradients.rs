@@ -41,6 +41,9 @@ const IN_OTHER_WORDS: &str = "globalavgpool-fc(32)-residual[flatten-batchnorm-re
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
+/// Products with factors of channels, as in squeeze-and-excitation, and with maps.
+const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
+    -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -131,6 +134,7 @@ checked!(
     AvgOverTime: [ALONG_TIME, KIM],
     Add: [RESIDUAL, SHORTCUT, BLOCKS],
     Concat: [BRANCHES, BESIDE_THE_IMAGE],
+    Multiply: [PRODUCTS],
 );
 
 checked!(
@@ -144,6 +148,7 @@ checked!(
     Silu: [REFLECT],
     HardSwish: [GROUPS],
     Gelu: [GROUPS],
+    HardSigmoid: [PRODUCTS],
 );
 
 checked!(

@@ -25,6 +25,8 @@ pub enum Activation {
     HardSwish,
     /// x · Φ(x), Φ the normal distribution's function
     Gelu,
+    /// relu6(x + 3) / 6, the piecewise approximation of the logistic function
+    HardSigmoid,
 }
 
 /// `activation` of each lane. NaN stays NaN, so that a diverged training shows.
@@ -43,10 +45,10 @@ pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S
         Activation::Silu => simd.mul(at_least(simd, -SATURATED, x), sigmoid(simd, x)),
         Activation::HardSwish => {
             // The gate is brought to 0 … 1 first: 6x would overflow for the largest x.
-            let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
-            simd.mul(x, simd.mul(gate, simd.splat(1.0 / 6.0)))
+            simd.mul(x, hard_sigmoid(simd, x))
         }
         Activation::Gelu => simd.mul(x, normal(simd, x).0),
+        Activation::HardSigmoid => hard_sigmoid(simd, x),
     }
 }
 
@@ -62,6 +64,12 @@ fn at_least<S: Simd>(simd: S, limit: f32, x: S::Vector) -> S::Vector {
 #[inline(always)]
 fn relu6<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.min(simd.splat(6.0), simd.max(simd.zero(), x))
+}
+
+#[inline(always)]
+fn hard_sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
+    simd.mul(gate, simd.splat(1.0 / 6.0))
 }
 
 /// The derivative of `activation` where its output is `y`. For a leaky ReLU with a negative slope it is wrong: see
@@ -86,6 +94,10 @@ pub(crate) fn derivative_from_output<S: Simd>(
         Activation::LeakyRelu(slope) => simd.select_greater(y, zero, one, simd.splat(slope)),
         Activation::Sigmoid => simd.mul(y, simd.sub(one, y)),
         Activation::Tanh => simd.sub(one, simd.mul(y, y)),
+        Activation::HardSigmoid => {
+            let inside = simd.select_greater(y, zero, simd.splat(1.0 / 6.0), zero);
+            simd.select_greater(one, y, inside, zero)
+        }
         Activation::Silu | Activation::HardSwish | Activation::Gelu => {
             panic!("the derivative of {activation:?} does not follow from its output")
         }
@@ -309,7 +321,7 @@ mod tests {
     use super::*;
     use crate::InstructionSet;
 
-    const ALL: [Activation; 9] = [
+    const ALL: [Activation; 10] = [
         Activation::Identity,
         Activation::Relu,
         Activation::Relu6,
@@ -319,6 +331,7 @@ mod tests {
         Activation::Silu,
         Activation::HardSwish,
         Activation::Gelu,
+        Activation::HardSigmoid,
     ];
 
     #[test]
@@ -366,6 +379,7 @@ mod tests {
             Activation::Tanh => x.tanh(),
             Activation::Silu => x * sigmoid,
             Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Activation::Gelu => {
                 // Formula 7.1.26 of Abramowitz and Stegun.
                 let z = x.abs() / std::f64::consts::SQRT_2;

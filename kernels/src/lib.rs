@@ -18,6 +18,7 @@ mod exponential;
 #[cfg(test)]
 mod extremes;
 mod map;
+pub mod multiply;
 pub mod over_time;
 pub mod pad;
 pub mod pool;

@@ -47,6 +47,8 @@ function terms(found, nameOf) {
       ];
     case "function":
       return [line(`${found.kind}(${number(only.value)})`)];
+    case "product":
+      return [line(found.terms.map(({ value }) => number(value)).join(" × "))];
     case "same":
       return [line(`the value of ${nameOf(only.layer)} at ${only.at ? place(only.at) : "the border"}, unchanged`)];
     case "softmax":

@@ -258,6 +258,7 @@ fn alive(activation: Activation) -> Option<fn(f32) -> bool> {
         Activation::Relu => Some(|value| value > 0.0 || value.is_nan()),
         Activation::Relu6 => Some(|value| (value > 0.0 && value < 6.0) || value.is_nan()),
         Activation::HardSwish => Some(|value| value != 0.0),
+        Activation::HardSigmoid => Some(|value| (value > 0.0 && value < 1.0) || value.is_nan()),
         _ => None,
     }
 }

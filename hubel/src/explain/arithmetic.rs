@@ -90,6 +90,8 @@ pub enum Rule {
         /// The number.
         number: f32,
     },
+    /// The product of two terms.
+    Product,
     /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
@@ -179,6 +181,7 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
         Operation::Dropout(_) => without_window(value.same(0, at)),
         Operation::Concat => without_window(value.side_by_side()),
+        Operation::Multiply => without_window(value.product()),
     };
     let index = own.shape.index(at);
     Ok(Arithmetic {
@@ -289,6 +292,7 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
         Rule::Entry { number } => f64::from(number),
+        Rule::Product => value(0) * value(1),
         Rule::Same => value(0),
         Rule::Softmax { class, temperature } => {
             let above =
@@ -490,6 +494,23 @@ impl Value<'_> {
         let inputs = self.explainer.nodes()[self.node].inputs.len();
         let terms = (0..inputs).map(|i| self.term(i, self.at, 1.0));
         (Rule::Sum { bias: 0.0 }, terms.collect())
+    }
+
+    /// The value of the map and its factor, which may be that of the channel.
+    fn product(&self) -> (Rule, Vec<Term>) {
+        let of_factor = match self.input(1) == self.input(0) {
+            true => self.at,
+            false => Place {
+                row: 0,
+                column: 0,
+                ..self.at
+            },
+        };
+        let mut terms = vec![self.term(0, self.at, 1.0), self.term(1, of_factor, 1.0)];
+        let values = [terms[0].value, terms[1].value].map(f64::from);
+        terms[0].derivative = values[1];
+        terms[1].derivative = values[0];
+        (Rule::Product, terms)
     }
 
     fn same(&self, input: usize, at: Place) -> (Rule, Vec<Term>) {

@@ -70,6 +70,11 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
             });
             parts.collect()
         }
+        Operation::Multiply => own
+            .inputs
+            .iter()
+            .map(|input| part(*input, channel))
+            .collect(),
         Operation::Concat => {
             let mut rest = channel;
             let mut parts = Vec::new();

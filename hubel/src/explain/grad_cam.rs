@@ -76,6 +76,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
                 | Operation::Dropout(_)
                 | Operation::Add
                 | Operation::Concat
+                | Operation::Multiply
         )
     };
     let mut node = last;

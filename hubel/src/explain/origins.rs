@@ -111,6 +111,10 @@ fn derivatives(
         }
         Operation::Flatten => vec![Place::new(0, 0, from.index(at))],
         Operation::Concat => side_by_side(explainer, reader, node, at),
+        // A factor of a channel is read at all its places.
+        Operation::Multiply if own.shape != from => (0..own.shape.height)
+            .flat_map(|row| (0..own.shape.width).map(move |column| Place { row, column, ..at }))
+            .collect(),
         _ => match PoolingWindows::of(explainer, reader) {
             Some(windows) => windows.readers(at, own.shape),
             None => vec![at],

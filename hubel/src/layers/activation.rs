@@ -14,6 +14,7 @@ pub(crate) fn name(activation: Activation) -> &'static str {
         Activation::Silu => "silu",
         Activation::HardSwish => "hardswish",
         Activation::Gelu => "gelu",
+        Activation::HardSigmoid => "hardsigmoid",
     }
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn text(activation: Activation) -> String {
 pub(crate) fn is_relu_like(activation: Activation) -> bool {
     !matches!(
         activation,
-        Activation::Identity | Activation::Sigmoid | Activation::Tanh
+        Activation::Identity | Activation::Sigmoid | Activation::Tanh | Activation::HardSigmoid
     )
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn parse(
         "silu" => Activation::Silu,
         "hardswish" => Activation::HardSwish,
         "gelu" => Activation::Gelu,
+        "hardsigmoid" => Activation::HardSigmoid,
         _ => return Ok(None),
     }))
 }

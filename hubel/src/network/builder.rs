@@ -63,6 +63,17 @@ impl NetworkBuilder {
         self.push(None, Block::Concat(branches))
     }
 
+    /// Adds `map(x) · factors(x)`; a branch without layers is x itself. The factors have the map's shape, or one value for each channel.
+    pub fn multiply(
+        self,
+        map: impl FnOnce(Self) -> Self,
+        factors: impl FnOnce(Self) -> Self,
+    ) -> Self {
+        let map = map(Self::default()).items;
+        let factors = factors(Self::default()).items;
+        self.push(None, Block::Multiply { map, factors })
+    }
+
     /// Adds a convolution with 3×3 filters that keeps height and width.
     pub fn conv(self, filters: usize) -> Self {
         self.layer(Conv::new(filters).padding(1))

@@ -99,6 +99,8 @@ pub enum Operation {
     Add,
     /// The concatenated channels of its inputs.
     Concat,
+    /// The first input times the second, which has the same shape, or one value for each channel of a frame.
+    Multiply,
 }
 
 /// A convolution with all settings as numbers. Pairs are `[height, width]`.
@@ -310,7 +312,8 @@ impl Graph {
             Operation::BatchNorm { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
-            | Operation::Add => self.flattened_maps(node.inputs[0]),
+            | Operation::Add
+            | Operation::Multiply => self.flattened_maps(node.inputs[0]),
             Operation::GlobalAvgPool
             | Operation::GlobalMaxPool
             | Operation::MaxOverTime(_)
@@ -406,6 +409,7 @@ impl Operation {
             Self::Activation(activation) => activation::name(*activation),
             Self::Add => "add",
             Self::Concat => "concat",
+            Self::Multiply => "multiply",
         }
     }
 }

@@ -91,6 +91,13 @@ impl Layout {
                     ];
                     self.add(item, name, at, ends)?
                 }
+                Block::Multiply { map, factors } => {
+                    let ends = [
+                        self.chain(map, &branch_prefix(&name, "map", map), at)?,
+                        self.chain(factors, &branch_prefix(&name, "factors", factors), at)?,
+                    ];
+                    self.multiply(item, name, at, ends)?
+                }
                 Block::Concat(branches) => {
                     let mut ends = Vec::with_capacity(branches.len());
                     for (place, branch) in branches.iter().enumerate() {
@@ -169,6 +176,36 @@ impl Layout {
             operation: Operation::Add,
             inputs: ends.into(),
             shape: body,
+            tensors: Vec::new(),
+        })
+    }
+
+    fn multiply(
+        &mut self,
+        item: &Item,
+        name: String,
+        at: usize,
+        ends: [usize; 2],
+    ) -> Result<usize> {
+        self.refuse_tokens(item, &name, at, &ends)?;
+        let [map, factors] = ends.map(|end| self.graph.nodes[end].shape);
+        let of_channels = Shape::new(1, 1, map.channels).over(map.time);
+        if factors != map && factors != of_channels {
+            let reason = format!(
+                "the map is {map}, and the factors are {factors}; they must be {map}, or {of_channels} for one factor for each channel"
+            );
+            return Err(self.error(name, None, shortened(item), at, reason.into()));
+        }
+        let [map_order, factor_order] = ends.map(|end| self.graph.order_of_row(end));
+        if map_order != factor_order {
+            let reason = "PyTorch would multiply other pairs of values: one of the vectors is a flattened map, which PyTorch flattens channel by channel".to_owned();
+            return Err(self.error(name, None, shortened(item), at, reason.into()));
+        }
+        self.push(Node {
+            name,
+            operation: Operation::Multiply,
+            inputs: ends.into(),
+            shape: map,
             tensors: Vec::new(),
         })
     }

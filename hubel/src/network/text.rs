@@ -102,7 +102,7 @@ impl Parser<'_> {
         let start = self.at;
         let mut branches = self.branches()?;
         if branches.len() > 1 {
-            let message = "only `residual[ … ]` and `concat[ … ]` have branches";
+            let message = "only `residual[ … ]`, `concat[ … ]` and `multiply[ … ]` have branches";
             return Err(self.error(start..start + 1, message.into()));
         }
         let items = branches.remove(0);
@@ -116,7 +116,7 @@ impl Parser<'_> {
     /// The settings after a layer's name, and the number of repeats.
     fn block(&mut self, word: &str, place: Range<usize>) -> Result<(Block, usize)> {
         let name = canonical(word);
-        if name == "residual" || name == "concat" {
+        if ["residual", "concat", "multiply"].contains(&name.as_str()) {
             self.skip(char::is_whitespace);
             if self.peek() != Some('[') {
                 return Err(self.error(place, format!("`{name}` needs its layers: `{name}[ … ]`")));
@@ -130,6 +130,14 @@ impl Parser<'_> {
                 ("residual", _) => {
                     let message =
                         "`residual` is `residual[ body ]` or `residual[ body | shortcut ]`";
+                    return Err(self.error(place, message.into()));
+                }
+                ("multiply", 2) if !branches.iter().all(Vec::is_empty) => Block::Multiply {
+                    factors: branches.remove(1),
+                    map: branches.remove(0),
+                },
+                ("multiply", _) => {
+                    let message = "`multiply` needs two branches: `multiply[ map | factors ]`";
                     return Err(self.error(place, message.into()));
                 }
                 (_, count) if count < 2 || branches.iter().all(Vec::is_empty) => {
@@ -393,16 +401,17 @@ fn layers(items: &[Item]) -> usize {
                     Block::Layer(_) => 0,
                     Block::Chain(items) => layers(items),
                     Block::Residual { body, shortcut } => layers(body) + layers(shortcut),
+                    Block::Multiply { map, factors } => layers(map) + layers(factors),
                     Block::Concat(branches) => branches.iter().map(|branch| layers(branch)).sum(),
                 }
         })
         .sum()
 }
 
-/// The count of a block without its layers: 1 for the sum of a residual, and 1 for each branch, even an empty one.
+/// The count of a block without its layers: 1 for the sum of a residual and for a product, and 1 for each branch, even an empty one.
 fn own(block: &Block) -> usize {
     match block {
-        Block::Layer(_) | Block::Residual { .. } => 1,
+        Block::Layer(_) | Block::Residual { .. } | Block::Multiply { .. } => 1,
         Block::Chain(_) => 0,
         Block::Concat(branches) => branches.len(),
     }

@@ -40,6 +40,13 @@ impl fmt::Display for Item {
                 }
                 f.write_str("]")
             }
+            Block::Multiply { map, factors } => {
+                f.write_str("multiply[")?;
+                write_chain(f, map)?;
+                f.write_str(" | ")?;
+                write_chain(f, factors)?;
+                f.write_str("]")
+            }
             Block::Concat(branches) => {
                 f.write_str("concat[")?;
                 for (i, branch) in branches.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv;
+use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
@@ -146,6 +147,11 @@ impl Lowering<'_> {
             Operation::Add => Kind::Add {
                 activation: Activation::Identity,
             },
+            Operation::Multiply => Kind::Multiply(Product {
+                pixels: node.shape.frame().len()
+                    / self.graph.nodes[node.inputs[1]].shape.frame().len(),
+                channels: node.shape.channels,
+            }),
             Operation::Concat => Kind::Concat {
                 channels: node
                     .inputs

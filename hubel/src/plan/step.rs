@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::Pass;
+use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
@@ -109,6 +110,8 @@ pub(crate) enum Kind {
         channels: Vec<usize>,
         pixels: usize,
     },
+    /// The first input times the second.
+    Multiply(Product),
 }
 
 /// The largest value or the mean of each value of a frame over all times.
@@ -325,6 +328,7 @@ impl Kind {
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
+            Self::Multiply(_) => "multiply".into(),
         };
         let mut parts = vec![plain];
         if let Self::Normalisation(step) = self {

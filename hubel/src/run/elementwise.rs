@@ -1,4 +1,4 @@
-//! Steps that move or change each element by itself: activation, dropout, addition, concatenation, borders.
+//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, borders.
 use hubel_kernels::add::{self, Channels};
 use hubel_kernels::{Cpu, activation, dropout, pad};
 
@@ -67,6 +67,10 @@ impl Step {
                     offset += count;
                 }
             }
+            Kind::Multiply(product) => {
+                let factors = &input(1)[..output.len() / product.pixels];
+                product.apply(cpu, &input(0)[..output.len()], factors, output, false);
+            }
             Kind::Pad(padding) => {
                 let length = padding.batch * padding.input.iter().product::<usize>();
                 pad::forward(cpu, padding, &input(0)[..length], output);
@@ -131,6 +135,30 @@ impl Step {
                         },
                     );
                     add::copy_channels(cpu, from, to, channels[i], target.accumulate);
+                }
+                Kind::Multiply(product) => {
+                    let length = output_gradient.len();
+                    let other =
+                        |i: usize, length: usize| &workspace.values[self.inputs[i]][..length];
+                    let accumulate = target.accumulate;
+                    match i {
+                        0 => {
+                            let factors = other(1, length / product.pixels);
+                            let gradient = &mut gradient[..length];
+                            product.apply(cpu, output_gradient, factors, gradient, accumulate);
+                        }
+                        _ => {
+                            let gradient = &mut gradient[..length / product.pixels];
+                            let map = other(0, length);
+                            product.factor_gradient(
+                                cpu,
+                                map,
+                                output_gradient,
+                                gradient,
+                                accumulate,
+                            );
+                        }
+                    }
                 }
                 Kind::Pad(padding) => {
                     let length = padding.batch * padding.input.iter().product::<usize>();

@@ -172,6 +172,7 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
             "  number {} in the vector of this token",
             found.at.channel
         )),
+        Rule::Product => lines.push("  the product of both".into()),
         Rule::Same => lines.push("  unchanged".into()),
         Rule::Softmax { class, temperature } => {
             let value = number(found.terms[class].value);
@@ -353,6 +354,7 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
         Rule::Entry { number } => {
             json!({ "kind": "entry", "number": console::decimal(number) })
         }
+        Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
             json!({ "kind": "softmax", "class": class, "temperature": temperature })

@@ -109,7 +109,8 @@ fn layers() -> impl Strategy<Value = Layer> {
             Activation::Tanh,
             Activation::Silu,
             Activation::HardSwish,
-            Activation::Gelu
+            Activation::Gelu,
+            Activation::HardSigmoid
         ]),
         number().prop_map(Activation::LeakyRelu),
     ];
@@ -157,6 +158,8 @@ fn chains() -> impl Strategy<Value = Vec<Item>> {
             chain.clone().prop_map(Block::Chain),
             (chain.clone(), maybe_empty.clone())
                 .prop_map(|(body, shortcut)| Block::Residual { body, shortcut }),
+            (chain.clone(), maybe_empty.clone())
+                .prop_map(|(factors, map)| Block::Multiply { map, factors }),
             (chain, maybe_empty).prop_map(|(a, b)| Block::Concat(vec![b, a])),
         ];
         item(blocks.boxed())
@@ -172,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_parser_panic(text in "(conv|relu|pool|residual|concat|[\\[\\]()|x:=,. 0-9é\n-]){0,40}") {
+    fn no_text_makes_the_parser_panic(text in "(conv|relu|pool|residual|concat|multiply|[\\[\\]()|x:=,. 0-9é\n-]){0,40}") {
         let _ = Network::parse(&text).map_err(|error| error.to_string());
     }
 

@@ -205,6 +205,7 @@ fn rule(found: &Arithmetic) -> Value {
         }
         Rule::Function(_) => json!({ "kind": "function" }),
         Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
+        Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
             json!({ "kind": "softmax", "class": class, "temperature": temperature })
