@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod features;
 mod lab;
+mod onnx;
 mod runs;
 mod studio;
 mod train;
@@ -26,6 +27,7 @@ pub(crate) use doctor::Doctor;
 pub(crate) use explain::{At, Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
+pub(crate) use onnx::{Export, GraphInput, Import};
 pub(crate) use runs::{Order, Runs};
 pub(crate) use studio::Studio;
 pub(crate) use train::Train;
@@ -53,6 +55,7 @@ Examples:
   hubel runs                                    which run was best, and what differed?
   hubel compare runs/a runs/b                   do these two models differ, or is it noise?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
+  hubel export runs/photos --onnx photos.onnx   the model for another program
   hubel studio                                  a page in the browser: networks, sizes, runs
   hubel bench                                   how fast is this machine?
 
@@ -158,6 +161,10 @@ pub(crate) enum Command {
     Lab(Lab),
     /// Show the layers of a model or network: sizes, parameters, multiply-adds
     Inspect(Inspect),
+    /// Make a model of an ONNX file, to use or to train on
+    Import(Import),
+    /// Write a model as an ONNX file for other programs, and check it
+    Export(Export),
     /// Show networks, sizes and runs on a page in the browser, from a server on this machine
     Studio(Studio),
     /// Find problems in the data: broken files, duplicates, leaks, rare classes …

@@ -8,6 +8,8 @@ mod doctor;
 mod embed;
 mod evaluate;
 mod explain;
+mod export;
+mod import;
 mod inspect;
 mod judged;
 mod lab;
@@ -47,6 +49,8 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Similar(arguments) => similar::run(&arguments, console),
         Command::Lab(arguments) => lab::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments, console),
+        Command::Import(arguments) => import::run(&arguments, console),
+        Command::Export(arguments) => export::run(&arguments, console),
         Command::Studio(arguments) => studio::run(&arguments, console),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),

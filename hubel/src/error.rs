@@ -168,6 +168,14 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
+    /// An ONNX file that cannot be used, or a model that cannot be written as one.
+    #[error("cannot use {}: {problem}", shown(path))]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong, one thing a line, and a way out.
+        problem: String,
+    },
     /// A file that is not valid safetensors.
     #[error("cannot read {} as safetensors: {problem}", shown(path))]
     Safetensors {

@@ -1,7 +1,7 @@
 //! Files: opening and replacing them, and reading and writing weights.
 pub(crate) mod atomic;
 pub(crate) mod checksum;
-mod float;
+pub(crate) mod float;
 pub(crate) mod layout;
 #[cfg(feature = "tables")]
 pub(crate) mod npz;

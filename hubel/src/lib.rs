@@ -65,6 +65,7 @@
 //! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; [`features::save`]; needs `pictures` | `csv`, `zip`, `flate2` |
 //! | `sound` | decoders of sound files; data from class folders and tables of them; needs `pictures` | `symphonia`, `rubato`, `realfft` |
 //! | `run-settings` | the settings of runs and their differences: [`run_toml`] | `toml` |
+//! | `onnx` | models from ONNX files: [`onnx`] | `prost` |
 //! | `torch` | weights of other programs: [`Weights`] | `zip`, `flate2` |
 //! | `drawings` | explanations and augmented pictures as PNG files; needs `pictures` | `noto-sans-mono-bitmap` |
 //! | `mnist` | the data set MNIST, 10 MB; needs `tables`; with `drawings` the experiments of [`lab`] | `ruzstd` |
@@ -94,6 +95,7 @@
         feature = "backbone",
         feature = "drawings",
         feature = "mnist",
+        feature = "onnx",
         feature = "pictures",
         feature = "sound",
         feature = "tables",
@@ -120,6 +122,8 @@ pub mod explain;
 pub mod features;
 #[cfg(feature = "pictures")]
 mod film;
+#[cfg(any(feature = "onnx", feature = "torch"))]
+mod foreign;
 mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -137,6 +141,8 @@ mod nearest;
 pub mod network;
 mod on_all_cores;
 mod one_line;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod optimizer;
 pub mod parameters;
 mod percent;
@@ -164,6 +170,8 @@ pub use evaluate::{
     Separation, Threshold, separation,
 };
 pub use explain::{Explainer, Score};
+#[cfg(any(feature = "onnx", feature = "torch"))]
+pub use foreign::Normalisation;
 pub use formats::atomic::{Replacement, replace_file};
 pub use hubel_kernels::softmax::softmax;
 pub use hubel_kernels::{Cpu, InstructionSet};
@@ -192,5 +200,5 @@ pub use train::{
     class_weights,
 };
 #[cfg(feature = "torch")]
-pub use weights::{Normalisation, Weights};
+pub use weights::Weights;
 pub use workspace::Workspace;

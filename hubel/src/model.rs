@@ -231,9 +231,8 @@ impl Model {
         Ok(bytes)
     }
 
-    /// The contents of the model's file.
-    pub(crate) fn to_tensors(&self) -> Result<Tensors> {
-        let graph = self.graph()?;
+    /// What a file says about the model beside its weights.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let shape = self.preparation.shape;
         let json =
             |value: Result<String, serde_json::Error>| value.expect("plain data becomes JSON");
@@ -275,6 +274,13 @@ impl Model {
                 json(serde_json::to_string(position)),
             );
         }
+        metadata
+    }
+
+    /// The contents of the model's file.
+    pub(crate) fn to_tensors(&self) -> Result<Tensors> {
+        let graph = self.graph()?;
+        let metadata = self.metadata();
         let tensors = self.parameters.entries().iter().map(|entry| {
             let layout = Layout::of(&graph, entry);
             NamedTensor {

@@ -26,6 +26,8 @@ pub enum Purpose {
     Bootstrap,
     /// Which pictures an examination looks at.
     Examine,
+    /// The pictures on which an exported file is compared with its model.
+    Export,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Mix => 9,
             Self::Bootstrap => 10,
             Self::Examine => 11,
+            Self::Export => 12,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::data::Resize;
 use crate::error::shortened;
+use crate::foreign::{Normalisation, class_names};
 use crate::formats::safetensors::NamedTensor;
 use crate::formats::torch::{self, Form};
 use crate::formats::{regular, safetensors};
@@ -33,36 +34,6 @@ pub struct Weights {
     pub network: &'static str,
     /// Whether the last layer, which classifies, is from the file.
     pub has_last_layer: bool,
-}
-
-/// How the levels of a picture are normalised: (level / 255 − mean) / std for red, green and blue. Networks for grey pictures use the mean of the three.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalisation {
-    /// The mean of each colour.
-    pub mean: [f32; 3],
-    /// The standard deviation of each colour.
-    pub std: [f32; 3],
-}
-
-impl Normalisation {
-    /// Mean and standard deviation of ImageNet's pictures: what torchvision's weights were trained with.
-    pub const IMAGENET: Self = Self {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-    };
-    /// (level − 127) / 128: the normalisation of EfficientNet-Lite.
-    pub const EFFICIENTNET_LITE: Self = Self {
-        mean: [127.0 / 255.0; 3],
-        std: [128.0 / 255.0; 3],
-    };
-
-    /// The normalisation of the published weights for a network of the zoo. Files of weights do not contain it.
-    pub fn usual(network: &str) -> Self {
-        match network.starts_with("efficientnet-lite") {
-            true => Self::EFFICIENTNET_LITE,
-            false => Self::IMAGENET,
-        }
-    }
 }
 
 impl Weights {
@@ -138,10 +109,7 @@ fn model(
 ) -> Result<Model> {
     let normalisation = normalisation.unwrap_or(Normalisation::usual(matched.network()));
     let shape = matched.input();
-    let [mean, std] = [normalisation.mean, normalisation.std].map(|colours| match shape.channels {
-        3 => colours.to_vec(),
-        _ => vec![colours.iter().sum::<f32>() / 3.0; shape.channels],
-    });
+    let [mean, std] = normalisation.for_channels(shape.channels);
     let preparation = Preparation {
         mean,
         std,
@@ -164,15 +132,6 @@ fn model(
     let tensors = matched.of_network(tensors);
     model.take(&tensors).map_err(unusable)?;
     Ok(model)
-}
-
-/// The names for this number of classes.
-fn class_names(count: usize) -> Vec<String> {
-    #[cfg(feature = "backbone")]
-    if count == hubel_backbone::CLASSES.lines().count() {
-        return hubel_backbone::CLASSES.lines().map(String::from).collect();
-    }
-    (0..count).map(|class| class.to_string()).collect()
 }
 
 /// The file, at its start, and its size in bytes.

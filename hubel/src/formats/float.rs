@@ -3,7 +3,7 @@ use half::{bf16, f16};
 
 /// A floating-point type, stored in little-endian order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Float {
+pub(crate) enum Float {
     F16,
     BF16,
     F32,
@@ -12,7 +12,7 @@ pub(super) enum Float {
 
 impl Float {
     /// Bytes per value.
-    pub(super) fn width(self) -> usize {
+    pub(crate) fn width(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
             Self::F32 => 4,
@@ -21,7 +21,7 @@ impl Float {
     }
 
     /// Converts `bytes`, whose length is a multiple of [`width`](Self::width). Values that are too large for `f32` become infinite.
-    pub(super) fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
+    pub(crate) fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
         match self {
             Self::F16 => extend(numbers, bytes, |bytes| f16::from_le_bytes(bytes).into()),
             Self::BF16 => extend(numbers, bytes, |bytes| bf16::from_le_bytes(bytes).into()),

@@ -65,6 +65,15 @@ impl Model {
         self.with_temperature(answers.best_temperature())
     }
 
+    /// The same model with the temperature and the threshold that the metadata of a file has.
+    pub(crate) fn with_certainty_of(
+        self,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let certainty = Certainty::of(metadata)?;
+        Ok(Self { certainty, ..self })
+    }
+
     pub(super) fn write_certainty(&self, metadata: &mut BTreeMap<String, String>) {
         if let Some(temperature) = self.certainty.temperature {
             metadata.insert(TEMPERATURE.to_string(), temperature.to_string());

@@ -1,0 +1,470 @@
+//! Each layer as nodes of ONNX.
+use std::collections::BTreeMap;
+
+use super::builder::{Attributes, Builder};
+use crate::formats::layout::Layout;
+use crate::layers::{Activation, PaddingMode};
+use crate::network::{Convolution, Graph, Node, Operation, Window};
+use crate::{Model, Shape};
+
+/// The map of a node while the graph is written.
+#[derive(Clone)]
+struct Value {
+    name: String,
+    /// Whether it is `[n, values]`; otherwise `[n, c, h, w]`.
+    is_row: bool,
+}
+
+struct Writer<'w> {
+    builder: &'w mut Builder,
+    graph: &'w Graph,
+    /// The tensors of each node in PyTorch's layouts: shape and values.
+    tensors: BTreeMap<(usize, &'static str), (Vec<usize>, Vec<f32>)>,
+    values: Vec<Value>,
+}
+
+/// Writes all layers; returns the name of the logits, `[n, classes]`.
+///
+/// # Errors
+/// The layer that ONNX does not have.
+pub(super) fn write(
+    builder: &mut Builder,
+    model: &Model,
+    graph: &Graph,
+    image: String,
+    keep_batch_norm: bool,
+) -> Result<String, String> {
+    let mut tensors = BTreeMap::new();
+    for entry in model.parameters().entries() {
+        let layout = Layout::of(graph, entry);
+        let values = layout.to_file(model.parameters().tensor(entry));
+        let node = &graph.nodes[entry.node];
+        let tensor = node
+            .tensors
+            .iter()
+            .find(|tensor| entry.name.ends_with(tensor.name));
+        let name = tensor.expect("an entry is of a tensor of its node").name;
+        tensors.insert((entry.node, name), (layout.file_shape(), values));
+    }
+    let mut writer = Writer {
+        builder,
+        graph,
+        tensors,
+        values: vec![Value {
+            name: image,
+            is_row: false,
+        }],
+    };
+    let folded = match keep_batch_norm {
+        true => Vec::new(),
+        false => writer.fold_batch_norms(),
+    };
+    for (place, node) in graph.nodes.iter().enumerate().skip(1) {
+        let value = match folded.contains(&place) {
+            true => writer.values[node.inputs[0]].clone(),
+            false => writer.layer(place, node)?,
+        };
+        writer.values.push(value);
+    }
+    let last = graph.nodes.len() - 1;
+    Ok(writer.row(last, "/logits"))
+}
+
+impl Writer<'_> {
+    /// Puts each batch norm that directly follows a convolution or linear layer into its weights; returns their nodes.
+    fn fold_batch_norms(&mut self) -> Vec<usize> {
+        let mut readers = vec![0; self.graph.nodes.len()];
+        let inputs = self.graph.nodes.iter().flat_map(|node| &node.inputs);
+        inputs.for_each(|input| readers[*input] += 1);
+        let mut folded = Vec::new();
+        for (place, node) in self.graph.nodes.iter().enumerate() {
+            let Operation::BatchNorm { epsilon, .. } = node.operation else {
+                continue;
+            };
+            let before = node.inputs[0];
+            let has_weights = matches!(
+                self.graph.nodes[before].operation,
+                Operation::Conv(_) | Operation::Linear { .. }
+            );
+            if !has_weights || readers[before] != 1 {
+                continue;
+            }
+            let channels = node.shape.channels;
+            let mut take = |name| {
+                self.tensors
+                    .remove(&(place, name))
+                    .map(|(_, values)| values)
+            };
+            let (Some(scale), Some(shift), Some(mean), Some(variance)) = (
+                take("weight"),
+                take("bias"),
+                take("running_mean"),
+                take("running_var"),
+            ) else {
+                continue;
+            };
+            let factors: Vec<f64> = (scale.iter().zip(&variance))
+                .map(|(scale, variance)| {
+                    f64::from(*scale) / (f64::from(*variance) + f64::from(epsilon)).sqrt()
+                })
+                .collect();
+            if let Some((_, weights)) = self.tensors.get_mut(&(before, "weight")) {
+                let each = weights.len() / channels;
+                for (weights, factor) in weights.chunks_exact_mut(each).zip(&factors) {
+                    for weight in weights {
+                        *weight = (f64::from(*weight) * factor) as f32;
+                    }
+                }
+            }
+            let bias = self.tensors.entry((before, "bias"));
+            let (_, bias) = bias.or_insert_with(|| (vec![channels], vec![0.0; channels]));
+            for (channel, bias) in bias.iter_mut().enumerate() {
+                let centred = f64::from(*bias) - f64::from(mean[channel]);
+                *bias = (centred * factors[channel] + f64::from(shift[channel])) as f32;
+            }
+            folded.push(place);
+        }
+        folded
+    }
+
+    /// Adds a tensor of a node as a constant; its name, which is empty if the node has no such tensor.
+    fn tensor(&mut self, place: usize, name: &'static str) -> String {
+        match self.tensors.remove(&(place, name)) {
+            Some((shape, values)) => {
+                let name = format!("{}.{name}", self.graph.nodes[place].name);
+                self.builder.floats(&name, &shape, values)
+            }
+            None => String::new(),
+        }
+    }
+
+    /// The nodes of one layer.
+    fn layer(&mut self, place: usize, node: &Node) -> Result<Value, String> {
+        let name = format!("/{}", node.name);
+        let before = node.inputs.first().copied().unwrap_or_default();
+        let of_map = |name| Value {
+            name,
+            is_row: false,
+        };
+        let of_row = |name| Value { name, is_row: true };
+        Ok(match &node.operation {
+            Operation::Conv(conv) => of_map(self.conv(place, node, conv, &name)?),
+            Operation::MaxPool(window) => {
+                let input = self.map(before, &name)?;
+                let padding = reaching(self.graph.nodes[before].shape, node.shape, window);
+                of_map(self.builder.node("MaxPool", &name, &[&input], |node| {
+                    (node.ints("kernel_shape", &window.kernel))
+                        .ints("strides", &window.stride)
+                        .ints("pads", &padding)
+                }))
+            }
+            Operation::AvgPool {
+                window,
+                count_padding,
+            } => {
+                let input = self.map(before, &name)?;
+                let padding = reaching(self.graph.nodes[before].shape, node.shape, window);
+                // What reaches beyond the padding never counts, and padding only if the layer says so.
+                let overhangs = padding != window.padding;
+                let pads = if *count_padding {
+                    window.padding
+                } else {
+                    padding
+                };
+                of_map(self.builder.node("AveragePool", &name, &[&input], |node| {
+                    (node.ints("kernel_shape", &window.kernel))
+                        .ints("strides", &window.stride)
+                        .ints("pads", &pads)
+                        .int("count_include_pad", (*count_padding).into())
+                        .int("ceil_mode", (overhangs && *count_padding).into())
+                }))
+            }
+            Operation::GlobalAvgPool => of_map(self.pooled(before, &name, "GlobalAveragePool")?),
+            Operation::GlobalMaxPool => of_map(self.pooled(before, &name, "GlobalMaxPool")?),
+            Operation::AdaptiveAvgPool => {
+                of_map(self.adaptive(before, node, &name, "AveragePool")?)
+            }
+            Operation::AdaptiveMaxPool => of_map(self.adaptive(before, node, &name, "MaxPool")?),
+            Operation::BatchNorm { epsilon, momentum } => {
+                let input = self.values[before].clone();
+                let names = ["weight", "bias", "running_mean", "running_var"];
+                let [scale, shift, mean, variance] = names.map(|name| self.tensor(place, name));
+                let inputs = [&input.name, &scale, &shift, &mean, &variance].map(String::as_str);
+                let name = self
+                    .builder
+                    .node("BatchNormalization", &name, &inputs, |node| {
+                        (node.float("epsilon", *epsilon)).float("momentum", 1.0 - momentum)
+                    });
+                Value { name, ..input }
+            }
+            Operation::Dropout(_) | Operation::Activation(Activation::Identity) => {
+                self.values[before].clone()
+            }
+            Operation::Flatten => of_row(self.row(before, &name)),
+            Operation::Linear { .. } => {
+                let input = self.row(before, &format!("{name}/flatten"));
+                let (weight, bias) = (self.tensor(place, "weight"), self.tensor(place, "bias"));
+                let inputs = [&*input, &weight, &bias];
+                let given = if bias.is_empty() {
+                    &inputs[..2]
+                } else {
+                    &inputs[..]
+                };
+                of_row(
+                    self.builder
+                        .node("Gemm", &name, given, |node| node.int("transB", 1)),
+                )
+            }
+            Operation::Activation(activation) => {
+                let input = self.values[before].clone();
+                let name = self.activation(*activation, &input.name, &name);
+                Value { name, ..input }
+            }
+            Operation::Add => self.joined(node, &name, "Add", |node| node)?,
+            Operation::Multiply => self.joined(node, &name, "Mul", |node| node)?,
+            Operation::Concat => self.joined(node, &name, "Concat", |node| node.int("axis", 1))?,
+            Operation::Image
+            | Operation::Tokens { .. }
+            | Operation::Embedding { .. }
+            | Operation::TimeConv(_)
+            | Operation::TimeMaxPool(_)
+            | Operation::TimeAvgPool { .. }
+            | Operation::MaxOverTime(_)
+            | Operation::AvgOverTime(_) => {
+                return Err(format!(
+                    "the layer `{}` is along time, and hubel writes layers of pictures",
+                    node.name
+                ));
+            }
+        })
+    }
+
+    fn conv(
+        &mut self,
+        place: usize,
+        node: &Node,
+        conv: &Convolution,
+        name: &str,
+    ) -> Result<String, String> {
+        let before = node.inputs[0];
+        let mut input = self.map(before, name)?;
+        let window = Window {
+            kernel: [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis] - 1) + 1),
+            stride: conv.stride,
+            padding: conv.padding,
+        };
+        let mut padding = reaching(self.graph.nodes[before].shape, node.shape, &window);
+        let mode = match conv.mode {
+            _ if conv.padding == [0; 4] => None,
+            PaddingMode::Zeros => None,
+            PaddingMode::Constant(value) => Some(("constant", value)),
+            PaddingMode::Reflect => Some(("reflect", 0.0)),
+            PaddingMode::Replicate => Some(("edge", 0.0)),
+            PaddingMode::Circular if self.builder.opset() < 19 => {
+                return Err(format!(
+                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`--opset 19`)",
+                    node.name
+                ));
+            }
+            PaddingMode::Circular => Some(("wrap", 0.0)),
+        };
+        if let Some((mode, value)) = mode {
+            // Only zeros are beyond the padding.
+            let own = conv.padding;
+            padding = std::array::from_fn(|side| padding[side] - own[side]);
+            let [top, left, bottom, right] = own.map(|size| size as i64);
+            let pads = self.builder.integers(
+                &format!("{name}/pads"),
+                &[0, 0, top, left, 0, 0, bottom, right],
+            );
+            let value = self
+                .builder
+                .floats(&format!("{name}/value"), &[], vec![value]);
+            let padded = format!("{name}/padded");
+            input = self
+                .builder
+                .node("Pad", &padded, &[&input, &pads, &value], |node| {
+                    node.text("mode", mode)
+                });
+        }
+        let (weight, bias) = (self.tensor(place, "weight"), self.tensor(place, "bias"));
+        let inputs = [&*input, &weight, &bias];
+        let given = if bias.is_empty() {
+            &inputs[..2]
+        } else {
+            &inputs[..]
+        };
+        Ok(self.builder.node("Conv", name, given, |node| {
+            (node.ints("kernel_shape", &conv.kernel))
+                .ints("strides", &conv.stride)
+                .ints("dilations", &conv.dilation)
+                .ints("pads", &padding)
+                .int("group", conv.groups as i64)
+        }))
+    }
+
+    fn pooled(&mut self, before: usize, name: &str, kind: &str) -> Result<String, String> {
+        let input = self.map(before, name)?;
+        Ok(self.builder.node(kind, name, &[&input], |node| node))
+    }
+
+    /// Pooling over regions, where all have one size.
+    fn adaptive(
+        &mut self,
+        before: usize,
+        node: &Node,
+        name: &str,
+        kind: &str,
+    ) -> Result<String, String> {
+        let from = self.graph.nodes[before].shape;
+        let sides = [
+            (from.height, node.shape.height),
+            (from.width, node.shape.width),
+        ];
+        if let Some((size, regions)) = sides.iter().find(|(size, regions)| size % regions != 0) {
+            return Err(format!(
+                "the layer `{}` divides {size} places into {regions} regions of different size, for which ONNX has no operator; use a size that {regions} divides",
+                node.name
+            ));
+        }
+        let kernel = sides.map(|(size, regions)| size / regions);
+        let input = self.map(before, name)?;
+        Ok(self.builder.node(kind, name, &[&input], |node| {
+            node.ints("kernel_shape", &kernel).ints("strides", &kernel)
+        }))
+    }
+
+    fn activation(&mut self, activation: Activation, input: &str, name: &str) -> String {
+        let part = |what: &str| format!("{name}/{what}");
+        match activation {
+            Activation::Identity => input.to_owned(),
+            Activation::Relu => self.builder.node("Relu", name, &[input], |node| node),
+            Activation::Relu6 => {
+                let least = self.builder.floats(&part("least"), &[], vec![0.0]);
+                let most = self.builder.floats(&part("most"), &[], vec![6.0]);
+                self.builder
+                    .node("Clip", name, &[input, &least, &most], |node| node)
+            }
+            Activation::LeakyRelu(slope) => {
+                self.builder.node("LeakyRelu", name, &[input], |node| {
+                    node.float("alpha", slope)
+                })
+            }
+            Activation::Sigmoid => self.builder.node("Sigmoid", name, &[input], |node| node),
+            Activation::Tanh => self.builder.node("Tanh", name, &[input], |node| node),
+            Activation::Silu => {
+                let gate = self
+                    .builder
+                    .node("Sigmoid", &part("gate"), &[input], |node| node);
+                self.builder.node("Mul", name, &[input, &gate], |node| node)
+            }
+            Activation::HardSigmoid => self.builder.node("HardSigmoid", name, &[input], |node| {
+                node.float("alpha", 1.0 / 6.0).float("beta", 0.5)
+            }),
+            Activation::HardSwish if self.builder.opset() < 14 => {
+                let gate = self
+                    .builder
+                    .node("HardSigmoid", &part("gate"), &[input], |node| {
+                        node.float("alpha", 1.0 / 6.0).float("beta", 0.5)
+                    });
+                self.builder.node("Mul", name, &[input, &gate], |node| node)
+            }
+            Activation::HardSwish => self.builder.node("HardSwish", name, &[input], |node| node),
+            Activation::Gelu if self.builder.opset() < 20 => {
+                let root =
+                    self.builder
+                        .floats(&part("root"), &[], vec![std::f32::consts::FRAC_1_SQRT_2]);
+                let one = self.builder.floats(&part("one"), &[], vec![1.0]);
+                let half = self.builder.floats(&part("half"), &[], vec![0.5]);
+                let scaled = self
+                    .builder
+                    .node("Mul", &part("scaled"), &[input, &root], |node| node);
+                let error = self
+                    .builder
+                    .node("Erf", &part("erf"), &[&scaled], |node| node);
+                let gate = self
+                    .builder
+                    .node("Add", &part("gate"), &[&error, &one], |node| node);
+                let twice = self
+                    .builder
+                    .node("Mul", &part("twice"), &[input, &gate], |node| node);
+                self.builder
+                    .node("Mul", name, &[&twice, &half], |node| node)
+            }
+            Activation::Gelu => self.builder.node("Gelu", name, &[input], |node| node),
+        }
+    }
+
+    /// The map of a node as `[n, values]`, flattened by a node of this name if needed.
+    fn row(&mut self, place: usize, name: &str) -> String {
+        let value = &self.values[place];
+        if value.is_row {
+            return value.name.clone();
+        }
+        let input = value.name.clone();
+        self.builder
+            .node("Flatten", name, &[&input], |node| node.int("axis", 1))
+    }
+
+    /// The map of a node as `[n, c, h, w]`; `name` is that of the layer that reads it.
+    fn map(&mut self, place: usize, name: &str) -> Result<String, String> {
+        let value = &self.values[place];
+        if !value.is_row {
+            return Ok(value.name.clone());
+        }
+        let is_reordered = |map: &Shape| map.len() > map.channels && map.channels > 1;
+        if self.graph.flattened_maps(place).iter().any(is_reordered) {
+            return Err(format!(
+                "the layer `{}` reads a flattened map as channels, whose order differs in ONNX; put a linear layer between",
+                name.trim_start_matches('/')
+            ));
+        }
+        let input = value.name.clone();
+        let sizes = self
+            .builder
+            .integers(&format!("{name}/sizes"), &[0, -1, 1, 1]);
+        Ok(self.builder.node(
+            "Reshape",
+            &format!("{name}/map"),
+            &[&input, &sizes],
+            |node| node,
+        ))
+    }
+
+    /// A node that reads several maps. All are rows if one of them is a row.
+    fn joined(
+        &mut self,
+        node: &Node,
+        name: &str,
+        kind: &str,
+        attributes: impl FnOnce(Attributes) -> Attributes,
+    ) -> Result<Value, String> {
+        let is_row =
+            node.shape.is_row() && node.inputs.iter().any(|input| self.values[*input].is_row);
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for (number, input) in node.inputs.iter().enumerate() {
+            inputs.push(match is_row {
+                true => self.row(*input, &format!("{name}/row{number}")),
+                false => self.map(*input, &format!("{name}/input{number}"))?,
+            });
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let name = self.builder.node(kind, name, &inputs, attributes);
+        Ok(Value { name, is_row })
+    }
+}
+
+/// The padding `[top, left, bottom, right]` with which the windows give exactly this output: more at the end if the last window reaches beyond the padding.
+fn reaching(input: Shape, output: Shape, window: &Window) -> [usize; 4] {
+    let [top, left, bottom, right] = window.padding;
+    let end = |axis: usize, input: usize, output: usize, before: usize, after: usize| {
+        let last = (output - 1) * window.stride[axis] + window.kernel[axis];
+        last.saturating_sub(input + before).max(after)
+    };
+    [
+        top,
+        left,
+        end(0, input.height, output.height, top, bottom),
+        end(1, input.width, output.width, left, right),
+    ]
+}

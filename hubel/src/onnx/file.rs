@@ -1,0 +1,197 @@
+//! An ONNX file: its graph in an order in which it can be computed, and its constants.
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+use super::constant::Constant;
+use super::proto::{self, Size};
+use crate::formats::regular;
+use crate::{Error, Result, memory};
+
+/// The contents of a file.
+pub(super) struct Source {
+    pub(super) graph: proto::Graph,
+    pub(super) metadata: BTreeMap<String, String>,
+    /// Where external data is.
+    folder: PathBuf,
+}
+
+/// An input or output of a graph: the sizes of its axes, `None` for those that are open.
+pub(super) struct Port<'s> {
+    pub(super) name: &'s str,
+    pub(super) kind: i32,
+    pub(super) sizes: Vec<Option<usize>>,
+}
+
+/// The largest file that is read: protobuf's limit of one message.
+const LARGEST: u64 = 2 << 30;
+
+/// The largest graph that is read. That of a network with hundreds of layers has a few thousand nodes.
+const MOST_NODES: usize = 20_000;
+const MOST_LINKS: usize = 100_000;
+
+impl Source {
+    /// Reads the file at `path`, without its external data.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Onnx`]; [`Error::Weights`] if memory does not suffice.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let unreadable = Error::io("read", path);
+        let read = |file: File| {
+            let size = file.metadata()?.len();
+            Ok((size, file))
+        };
+        let (size, file) = regular::open(path).and_then(read).map_err(unreadable)?;
+        if size > LARGEST {
+            return Err(super::unusable(
+                path,
+                "it is larger than 2 GB; save it with its weights as external data".into(),
+            ));
+        }
+        // The bytes of the file, from which weights are cut, and the weights as numbers.
+        memory::check_weights(2 * size as usize)?;
+        let mut bytes = Vec::with_capacity(size as usize);
+        (file.take(LARGEST).read_to_end(&mut bytes)).map_err(unreadable)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::of_bytes(bytes.into(), folder).map_err(|problem| super::unusable(path, problem))
+    }
+
+    /// Reads the bytes of a file whose external data is in `folder`.
+    pub(super) fn of_bytes(bytes: Bytes, folder: PathBuf) -> std::result::Result<Self, String> {
+        let model = proto::Model::decode(bytes)
+            .map_err(|error| format!("it is no ONNX file, or it is damaged ({error})"))?;
+        let graph = model.graph.ok_or("it has no graph; is it an ONNX file?")?;
+        if let Some(function) = model.functions.first() {
+            return Err(format!(
+                "it calls functions of its own, such as `{}`; export it again with `optimize=True`, which puts their operators in their place",
+                function.name.as_deref().unwrap_or_default()
+            ));
+        }
+        let entries = model.metadata_props.into_iter();
+        Ok(Self {
+            graph,
+            metadata: (entries)
+                .filter_map(|entry| Some((entry.key?, entry.value?)))
+                .collect(),
+            folder,
+        })
+    }
+
+    /// The constants of the graph by name.
+    pub(super) fn constant(&self, tensor: &proto::Tensor) -> std::result::Result<Constant, String> {
+        Constant::read(tensor, &self.folder).map_err(|problem| {
+            let name = tensor.name.as_deref().unwrap_or_default();
+            format!("the tensor `{name}`: {problem}")
+        })
+    }
+
+    /// The inputs that are no constants.
+    pub(super) fn inputs(&self) -> Vec<Port<'_>> {
+        let names = self.graph.initializer.iter();
+        let constants: Vec<&str> = names.filter_map(|tensor| tensor.name.as_deref()).collect();
+        (self.graph.input.iter().map(port))
+            .filter(|port| !constants.contains(&port.name))
+            .collect()
+    }
+
+    pub(super) fn outputs(&self) -> Vec<Port<'_>> {
+        self.graph.output.iter().map(port).collect()
+    }
+
+    /// The nodes that `output` depends on, each after those whose results it reads.
+    pub(super) fn in_order(&self, output: &str) -> std::result::Result<Vec<&proto::Node>, String> {
+        let nodes = &self.graph.node;
+        let links: usize = nodes.iter().map(|node| node.input.len()).sum();
+        if nodes.len() > MOST_NODES || links > MOST_LINKS {
+            return Err(format!(
+                "its graph has {} nodes with {links} inputs; hubel reads up to {MOST_NODES} and {MOST_LINKS}",
+                nodes.len()
+            ));
+        }
+        let makers: HashMap<&str, usize> = (nodes.iter().enumerate())
+            .flat_map(|(place, node)| node.output.iter().map(move |name| (name.as_str(), place)))
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
+        let mut order = Vec::with_capacity(nodes.len());
+        let mut states = vec![State::Unseen; nodes.len()];
+        // A stack of its own: a chain may be longer than that of the thread.
+        let mut stack: Vec<(usize, usize)> = Vec::new();
+        let open =
+            |place: usize, states: &mut Vec<State>, stack: &mut Vec<(usize, usize)>| match states
+                [place]
+            {
+                State::Done => Ok(()),
+                State::Open => Err(format!(
+                    "its graph has a circle through {}",
+                    named(&nodes[place])
+                )),
+                State::Unseen => {
+                    states[place] = State::Open;
+                    stack.push((place, 0));
+                    Ok(())
+                }
+            };
+        if let Some(&place) = makers.get(output) {
+            open(place, &mut states, &mut stack)?;
+        }
+        while let Some((place, next)) = stack.last_mut() {
+            let place = *place;
+            match nodes[place].input.get(*next) {
+                Some(input) => {
+                    *next += 1;
+                    if let Some(&maker) = makers.get(input.as_str()) {
+                        open(maker, &mut states, &mut stack)?;
+                    }
+                }
+                None => {
+                    states[place] = State::Done;
+                    order.push(&nodes[place]);
+                    stack.pop();
+                }
+            }
+        }
+        Ok(order)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Unseen,
+    Open,
+    Done,
+}
+
+/// Whether a domain is that of ONNX's own operators.
+pub(super) fn is_own(domain: Option<&str>) -> bool {
+    matches!(domain, None | Some("" | "ai.onnx"))
+}
+
+/// A node for messages: Conv `features.0`. A node without a name is named by its output.
+pub(super) fn named(node: &proto::Node) -> String {
+    let kind = node.op_type.as_deref().unwrap_or("?");
+    let name = match node.name.as_deref() {
+        None | Some("") => node.output.first().map_or("", String::as_str),
+        Some(name) => name,
+    };
+    format!("{kind} `{name}`")
+}
+
+fn port(info: &proto::ValueInfo) -> Port<'_> {
+    let tensor = (info.r#type.as_ref()).and_then(|kind| kind.tensor_type.as_ref());
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+    let size = |size: &proto::Dimension| match size.value {
+        Some(Size::Number(number)) => usize::try_from(number).ok().filter(|number| *number > 0),
+        _ => None,
+    };
+    Port {
+        name: info.name.as_deref().unwrap_or_default(),
+        kind: tensor
+            .and_then(|tensor| tensor.elem_type)
+            .unwrap_or_default(),
+        sizes: shape.map_or(Vec::new(), |shape| shape.dim.iter().map(size).collect()),
+    }
+}

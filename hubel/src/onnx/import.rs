@@ -1,0 +1,400 @@
+//! From an ONNX file to a model.
+mod call;
+mod draft;
+mod folding;
+mod reader;
+mod simplify;
+mod tree;
+mod view;
+mod window;
+
+use std::path::Path;
+
+use self::call::Value;
+use self::draft::{Draft, Operation};
+use self::reader::Reader;
+use self::view::{OPEN_BATCH, View};
+use super::file::{Port, Source};
+use super::proto::data_type;
+use super::unusable;
+use crate::data::Resize;
+use crate::foreign::{Normalisation, class_names};
+use crate::formats::layout::Layout;
+use crate::formats::safetensors::NamedTensor;
+use crate::layers::{Layer, Outputs};
+use crate::parameters::Table;
+use crate::{Error, Model, Preparation, Result, Shape, memory};
+
+/// What an ONNX file does not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ImportSettings {
+    /// The height, width and channels of a picture, for a file that leaves them open.
+    pub input: Option<Shape>,
+    /// The names of the classes in their order; otherwise those in the file, those of ImageNet for a thousand classes, or numbers.
+    pub classes: Option<Vec<String>>,
+    /// How pictures are normalised before the graph; otherwise not at all, apart from what the graph itself does.
+    pub normalisation: Option<Normalisation>,
+}
+
+/// A model from an ONNX file.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// What one should know about it, as sentences.
+    pub remarks: Vec<String>,
+}
+
+/// Reads the ONNX file at `path` as a model.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Onnx`], which lists everything that hubel cannot read; [`Error::Weights`] if memory does not suffice.
+pub fn import(path: &Path, settings: &ImportSettings) -> Result<Imported> {
+    let source = Source::read(path)?;
+    of_source(&source, path, settings)
+}
+
+/// The model of a file's contents; `path` is for messages.
+pub(super) fn of_source(
+    source: &Source,
+    path: &Path,
+    settings: &ImportSettings,
+) -> Result<Imported> {
+    let problem = |problem: String| unusable(path, problem);
+    let image = Image::of(source, settings.input).map_err(problem)?;
+    let (output, ends_in_softmax) = logits(source).map_err(problem)?;
+    let nodes = source.in_order(&output).map_err(problem)?;
+    let mut reader = Reader::new(source, &image).map_err(problem)?;
+    for node in &nodes {
+        reader.read(node);
+    }
+    let refused = |problems: Vec<String>| problem(listed(&problems, nodes.len()));
+    if !reader.problems.is_empty() {
+        return Err(refused(reader.problems));
+    }
+    let Some(Value::View(result)) = reader.value(&output).cloned() else {
+        return Err(problem(format!(
+            "its output `{output}` does not depend on its input"
+        )));
+    };
+    let mut draft = reader.draft;
+    let classes = draft.shape(result.node);
+    if result.row().is_none() || !classes.is_row() {
+        return Err(problem(format!(
+            "its output has the sizes {:?}; hubel needs one number for each class",
+            result.sizes()
+        )));
+    }
+    let output = draft.keep_only(result.node);
+    let output = simplify::join_parts(&mut draft, output);
+    let (output, scaling) = normalised_inside(&mut draft, output);
+    simplify::to_layers(&mut draft).map_err(refused)?;
+    let mut remarks = Vec::new();
+    if !ends_in_softmax && is_probability(&draft, output) {
+        return Err(problem(
+            "it ends in a sigmoid, so its classes do not exclude each other; hubel's models choose one class".into(),
+        ));
+    }
+    let names = match (&settings.classes, source.metadata.get("hubel.classes")) {
+        (Some(names), _) => names.clone(),
+        (None, Some(json)) => (serde_json::from_str(json))
+            .map_err(|error| problem(format!("its metadata is damaged ({error})")))?,
+        (None, None) => {
+            if classes.channels != 1000 {
+                remarks.push("the file has no names of classes, so they are numbers".to_owned());
+            }
+            class_names(classes.channels)
+        }
+    };
+    if names.len() != classes.channels {
+        return Err(problem(format!(
+            "it has {} classes, and {} names were given",
+            classes.channels,
+            names.len()
+        )));
+    }
+    let preparation = image
+        .preparation(source, settings, scaling)
+        .map_err(problem)?;
+    let model = model(draft, output, names, preparation).map_err(|failure| match failure {
+        Failure::Nodes(problems) => refused(problems),
+        Failure::Error(error) => error,
+    })?;
+    let model = (model.with_certainty_of(&source.metadata)).map_err(problem)?;
+    Ok(Imported { model, remarks })
+}
+
+/// The input of a file.
+struct Image<'s> {
+    name: &'s str,
+    shape: Shape,
+    /// Whether its axes are `[n, h, w, c]`; otherwise `[n, c, h, w]`.
+    is_channels_last: bool,
+    /// Whether it takes bytes; otherwise floats.
+    is_bytes: bool,
+    batch: usize,
+}
+
+impl<'s> Image<'s> {
+    fn of(source: &'s Source, given: Option<Shape>) -> Result<Self, String> {
+        let inputs = source.inputs();
+        let Ok([port]): Result<[Port<'s>; 1], _> = inputs.try_into() else {
+            let names: Vec<&str> = source.inputs().iter().map(|port| port.name).collect();
+            return Err(format!(
+                "it has {} inputs ({}), and hubel's models have one",
+                names.len(),
+                crate::listed(names)
+            ));
+        };
+        let &[batch, second, third, fourth] = &port.sizes[..] else {
+            return Err(format!(
+                "its input `{}` has {} axes; hubel needs the four of pictures",
+                port.name,
+                port.sizes.len()
+            ));
+        };
+        let is_count = |size: Option<usize>| matches!(size, Some(1 | 3));
+        let is_channels_last = is_count(fourth) && !is_count(second);
+        let (channels, height, width) = match is_channels_last {
+            true => (fourth, second, third),
+            false => (second, third, fourth),
+        };
+        let size = |known: Option<usize>, of_given: fn(Shape) -> usize, what: &str| match (
+            known, given,
+        ) {
+            (Some(known), Some(given)) if of_given(given) != known => Err(format!(
+                "its input has {known} {what}, and {} were given",
+                of_given(given)
+            )),
+            (Some(known), _) => Ok(known),
+            (None, Some(given)) => Ok(of_given(given)),
+            (None, None) => Err(format!(
+                "its input leaves the number of {what} open; give the size of its pictures (`--input 224x224x3`)"
+            )),
+        };
+        let shape = Shape::new(
+            size(height, |shape| shape.height, "rows")?,
+            size(width, |shape| shape.width, "columns")?,
+            size(channels, |shape| shape.channels, "channels")?,
+        );
+        Ok(Self {
+            name: port.name,
+            shape,
+            is_channels_last,
+            is_bytes: port.kind == data_type::UINT8,
+            batch: batch.unwrap_or(OPEN_BATCH),
+        })
+    }
+
+    fn view(&self) -> View {
+        let view = View::of(0, self.shape, self.batch);
+        match self.is_channels_last {
+            true => view
+                .transposed(&[0, 2, 3, 1])
+                .expect("an order of four axes"),
+            false => view,
+        }
+    }
+
+    /// How pictures are prepared, if the graph begins with this scaling: first by hubel, then by the graph.
+    fn preparation(
+        &self,
+        source: &Source,
+        settings: &ImportSettings,
+        scaling: Scaling,
+    ) -> Result<Preparation, String> {
+        let own = source.metadata.get("hubel.preparation");
+        let preparation = match own {
+            Some(json) => {
+                let preparation: Preparation = serde_json::from_str(json)
+                    .map_err(|error| format!("its metadata is damaged ({error})"))?;
+                if preparation.shape != self.shape {
+                    return Err(format!(
+                        "its metadata is of pictures of {}, and its input has {}",
+                        preparation.shape, self.shape
+                    ));
+                }
+                preparation
+            }
+            None => Preparation::unmeasured(self.shape, Resize::Crop),
+        };
+        let channels = self.shape.channels;
+        let each = |values: &[f32]| {
+            (0..channels)
+                .map(|channel| values[channel % values.len()])
+                .collect::<Vec<f32>>()
+        };
+        // What the picture's levels from 0 to 1 become before the graph.
+        let (mean, std) = match (settings.normalisation, own) {
+            _ if self.is_bytes => (vec![0.0; channels], vec![1.0 / 255.0; channels]),
+            (Some(given), _) => given.for_channels(channels).into(),
+            (None, Some(_)) => (preparation.mean.clone(), preparation.std.clone()),
+            (None, None) => (vec![0.0; channels], vec![1.0; channels]),
+        };
+        if self.is_bytes && settings.normalisation.is_some() {
+            return Err("it takes bytes and normalises them itself, so `--mean` and `--std` have no meaning; leave them out".into());
+        }
+        let (scale, shift) = (each(&scaling.scale), each(&scaling.shift));
+        // scale · (x − mean) / std + shift = (x − mean′) / std′
+        let per_channel = |channel: usize| {
+            let std = f64::from(std[channel]) / f64::from(scale[channel]);
+            let mean = f64::from(mean[channel]) - f64::from(shift[channel]) * std;
+            (mean as f32, std as f32)
+        };
+        let (mean, std) = (0..channels).map(per_channel).unzip();
+        let preparation = Preparation {
+            mean,
+            std,
+            ..preparation
+        };
+        (preparation.check(self.shape))
+            .map_err(|error| format!("its pictures cannot be normalised: {error}"))?;
+        Ok(preparation)
+    }
+}
+
+/// scale · x + shift, with one value for all or one for each channel.
+struct Scaling {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+/// Takes the normalisation at the beginning of a graph out of it; also returns the output's new index.
+fn normalised_inside(draft: &mut Draft, output: usize) -> (usize, Scaling) {
+    let none = Scaling {
+        scale: vec![1.0],
+        shift: vec![0.0],
+    };
+    let reading: Vec<usize> = (1..draft.nodes.len())
+        .filter(|node| draft.nodes[*node].inputs.contains(&0))
+        .collect();
+    let &[first] = &reading[..] else {
+        return (output, none);
+    };
+    let Operation::Affine { scale, shift } = &draft.nodes[first].operation else {
+        return (output, none);
+    };
+    if scale.iter().any(|scale| *scale <= 0.0) || first == output {
+        return (output, none);
+    }
+    let (scale, shift) = (scale.clone(), shift.clone());
+    let inputs = draft.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+    for input in inputs.filter(|input| **input == first) {
+        *input = 0;
+    }
+    (draft.keep_only(output), Scaling { scale, shift })
+}
+
+/// The value with the logits: what the output's softmax reads, or the output; and whether there is a softmax.
+fn logits(source: &Source) -> Result<(String, bool), String> {
+    let outputs = source.outputs();
+    let mut name = outputs.first().ok_or("it has no output")?.name.to_owned();
+    let mut ends_in_softmax = false;
+    // As many steps as there are nodes, since a damaged file may have a circle.
+    for _ in 0..source.graph.node.len() {
+        let maker = (source.graph.node.iter()).find(|node| node.output.first() == Some(&name));
+        let Some(maker) = maker else { break };
+        match (maker.op_type.as_deref(), maker.input.first()) {
+            (Some("Softmax" | "LogSoftmax"), Some(input)) => {
+                ends_in_softmax = true;
+                name.clone_from(input);
+            }
+            (Some("Identity"), Some(input)) => name.clone_from(input),
+            _ => break,
+        }
+    }
+    Ok((name, ends_in_softmax))
+}
+
+fn is_probability(draft: &Draft, output: usize) -> bool {
+    use crate::layers::Activation;
+    draft.nodes[output].operation == Operation::Layer(Layer::Activation(Activation::Sigmoid))
+}
+
+/// Why a draft becomes no model.
+enum Failure {
+    /// Its nodes form no network.
+    Nodes(Vec<String>),
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The model of a draft.
+fn model(
+    mut draft: Draft,
+    output: usize,
+    classes: Vec<String>,
+    preparation: Preparation,
+) -> Result<Model, Failure> {
+    // A last linear layer has an output for each class, whatever their number will be.
+    if let Operation::Layer(Layer::Linear { outputs, .. }) = &mut draft.nodes[output].operation {
+        *outputs = Outputs::Classes;
+    }
+    let tree = tree::of(&mut draft, output, true).map_err(Failure::Nodes)?;
+    let graph = tree.network.graph(preparation.input(), classes.len());
+    let (tree, graph) = match graph {
+        // The names of the file are not those of a network of hubel.
+        Err(Error::Names { .. }) => {
+            let tree = tree::of(&mut draft, output, false).map_err(Failure::Nodes)?;
+            let graph = tree.network.graph(preparation.input(), classes.len())?;
+            (tree, graph)
+        }
+        graph => (tree, graph?),
+    };
+    let table = Table::of(&graph);
+    memory::check_weights(2 * size_of::<f32>() * table.numbers)?;
+    let mut tensors = Vec::with_capacity(table.entries.len());
+    for entry in &table.entries {
+        let node = &mut draft.nodes[tree.order[entry.node - 1]];
+        let name = entry.name.rsplit('.').next().unwrap_or_default();
+        let mut own = node.tensors.iter_mut();
+        let found = own.find(|(own, _)| *own == name);
+        let data = found
+            .map(|(_, values)| std::mem::take(values))
+            .unwrap_or_default();
+        let shape = Layout::of(&graph, entry).file_shape();
+        if data.len() != shape.iter().product::<usize>() {
+            let problem = format!(
+                "{}: its `{name}` has {} values, and {shape:?} are needed",
+                node.source,
+                data.len()
+            );
+            return Err(Failure::Nodes(vec![problem]));
+        }
+        tensors.push(NamedTensor {
+            name: entry.name.clone(),
+            shape,
+            data,
+        });
+    }
+    let mut model = Model::unfilled(tree.network, classes, preparation)?;
+    (model.take(&tensors)).map_err(|problem| Failure::Nodes(vec![problem]))?;
+    Ok(model)
+}
+
+/// Most problems that a message lists.
+const MOST: usize = 1000;
+
+/// All problems of a file with this number of nodes, one a line.
+fn listed(problems: &[String], nodes: usize) -> String {
+    let lines = problems
+        .iter()
+        .take(MOST)
+        .map(|problem| format!("\n  {}", crate::one_line(problem)));
+    let lines: String = lines.collect();
+    let others = match problems.len().saturating_sub(MOST) {
+        0 => String::new(),
+        others => format!("\n  and {others} more"),
+    };
+    format!(
+        "hubel does not read {} of its {nodes} nodes:{lines}{others}",
+        problems.len()
+    )
+}

@@ -1,0 +1,109 @@
+//! The network of a file while it is read: a graph of layers, and of operations that become parts of layers.
+use crate::Shape;
+use crate::layers::{Layer, LayerInput, PaddingMode};
+
+/// A graph; the inputs of each node come before it. Node 0 is the image.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) operation: Operation,
+    pub(super) inputs: Vec<usize>,
+    pub(super) shape: Shape,
+    /// The values of its tensors, by the names and in the layouts of PyTorch.
+    pub(super) tensors: Vec<(&'static str, Vec<f32>)>,
+    /// The node of the file that it comes from, for messages: Conv `features.0`.
+    pub(super) source: String,
+    /// The name of its layer in the program that wrote the file, if it has one.
+    pub(super) label: Option<String>,
+}
+
+/// What a node computes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operation {
+    Image,
+    Layer(Layer),
+    Add,
+    Concat,
+    /// The product of a map and of factors of the same shape or one for each channel, in this order.
+    Multiply,
+    /// scale · x + shift, with one value for all or one for each channel.
+    Affine {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
+    /// min(max(x, least), most)
+    Clip {
+        least: f32,
+        most: f32,
+    },
+    /// The error function.
+    Erf,
+    /// Padding: `[top, bottom, left, right]`.
+    Pad {
+        sides: [usize; 4],
+        mode: PaddingMode,
+    },
+}
+
+impl Draft {
+    /// Adds a node; returns its index.
+    pub(super) fn push(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    pub(super) fn shape(&self, node: usize) -> Shape {
+        self.nodes[node].shape
+    }
+
+    /// The shape of a layer's output for the map of node `input`.
+    pub(super) fn resolve(&self, layer: &Layer, input: usize) -> Result<Shape, String> {
+        let input = LayerInput {
+            shape: self.shape(input),
+            vocabulary: None,
+            classes: 0,
+        };
+        let resolved = layer.resolve(input).map_err(|misfit| misfit.reason)?;
+        Ok(resolved.shape)
+    }
+
+    /// How many nodes read each node; the output counts as read once more.
+    pub(super) fn readers(&self, output: usize) -> Vec<usize> {
+        let mut readers = vec![0; self.nodes.len()];
+        readers[output] = 1;
+        let inputs = self.nodes.iter().flat_map(|node| &node.inputs);
+        inputs.for_each(|input| readers[*input] += 1);
+        readers
+    }
+
+    /// Removes the nodes that the output does not depend on; returns the new index of the output.
+    pub(super) fn keep_only(&mut self, output: usize) -> usize {
+        let mut is_needed = vec![false; self.nodes.len()];
+        is_needed[0] = true;
+        is_needed[output] = true;
+        for node in (0..=output).rev() {
+            if is_needed[node] {
+                let inputs = &self.nodes[node].inputs;
+                inputs.iter().for_each(|input| is_needed[*input] = true);
+            }
+        }
+        let mut places = vec![0; self.nodes.len()];
+        let mut kept = Vec::new();
+        for (place, mut node) in std::mem::take(&mut self.nodes).into_iter().enumerate() {
+            if is_needed[place] {
+                node.inputs
+                    .iter_mut()
+                    .for_each(|input| *input = places[*input]);
+                places[place] = kept.len();
+                kept.push(node);
+            }
+        }
+        self.nodes = kept;
+        places[output]
+    }
+}
