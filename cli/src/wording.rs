@@ -2,7 +2,7 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 21] = [
+const FLAGS: [(&str, &str); 23] = [
     ("shape", "input"),
     // Of recordings.
     ("rate", "rate"),
@@ -22,6 +22,9 @@ const FLAGS: [(&str, &str); 21] = [
     ("schedule", "schedule"),
     ("learning_rate", "learning-rate"),
     ("clip", "clip"),
+    // Of ONNX files.
+    ("opset", "opset"),
+    ("input", "input"),
     // Of experiments.
     ("data", "data"),
     ("seeds", "seeds"),

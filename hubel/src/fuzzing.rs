@@ -70,6 +70,25 @@ pub fn weights(bytes: &[u8]) -> bool {
     tensors.is_ok()
 }
 
+/// An ONNX file without external data.
+#[cfg(feature = "onnx")]
+pub fn onnx(bytes: &[u8]) -> bool {
+    match crate::onnx::read(bytes) {
+        Ok(imported) => {
+            let model = imported.model;
+            let graph = model.graph().expect("a model has a graph");
+            assert_eq!(graph.output().shape.len(), model.classes().len());
+            let values = model.parameters().values();
+            assert!(values.iter().all(|value| value.is_finite()));
+            true
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
+    }
+}
+
 /// Architecture text, as a graph for one image.
 pub fn architecture(text: &str) -> bool {
     let network = match Network::parse(text) {

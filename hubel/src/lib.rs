@@ -76,7 +76,7 @@
 //! | none | 33, of which 23 end up in the program |
 //! | `pictures` | 56, of which 46 end up in the program |
 //! | `sound` | 90, of which 78 end up in the program |
-//! | all | 110, of which 97 end up in the program |
+//! | all | 116, of which 99 end up in the program |
 //!
 //! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
 //! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).

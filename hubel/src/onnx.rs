@@ -12,6 +12,15 @@ pub use import::{ImportSettings, Imported, import};
 
 use crate::Error;
 
+/// Reads the bytes of an ONNX file that needs no other files.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(bytes: &[u8]) -> crate::Result<Imported> {
+    let path = Path::new("model.onnx");
+    let source = file::Source::of_bytes(bytes.to_vec().into(), std::path::PathBuf::new());
+    let source = source.map_err(|problem| unusable(path, problem))?;
+    import::of_source(&source, path, &ImportSettings::default())
+}
+
 /// The error for a file that hubel cannot use.
 fn unusable(path: &Path, problem: String) -> Error {
     Error::Onnx {

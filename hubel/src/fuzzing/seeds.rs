@@ -49,6 +49,18 @@ fn model_file(text: &str, shape: Shape) -> Vec<u8> {
     bytes
 }
 
+/// ONNX files of other programs.
+pub fn onnx() -> Vec<Vec<u8>> {
+    let files: [&[u8]; 5] = [
+        include_bytes!("../../tests/onnx/dense-17.onnx"),
+        include_bytes!("../../tests/onnx/excited-17.onnx"),
+        include_bytes!("../../tests/onnx/residual-9.onnx"),
+        include_bytes!("../../tests/onnx/tensorflow.onnx"),
+        include_bytes!("../../tests/onnx/unsorted.onnx"),
+    ];
+    files.map(<[u8]>::to_vec).into()
+}
+
 /// The state of a training after one step.
 pub fn state() -> Vec<Vec<u8>> {
     let pixels: Vec<f32> = (0..32).map(|i| i as f32).collect();

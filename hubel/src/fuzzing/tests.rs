@@ -17,10 +17,11 @@ fn every_seed_is_data() {
     let table = |bytes: &[u8]| table(bytes, &folder.path().join("table.csv"));
     let text = |bytes: &[u8]| architecture(std::str::from_utf8(bytes).unwrap());
     type Target<'a> = (&'static str, Vec<Vec<u8>>, &'a dyn Fn(&[u8]) -> bool);
-    let targets: [Target; 10] = [
+    let targets: [Target; 11] = [
         ("model", seeds::model(), &model),
         ("state", seeds::state(), &state),
         ("weights", seeds::weights(), &weights),
+        ("onnx", seeds::onnx(), &onnx),
         ("architecture", seeds::architecture(), &text),
         ("idx", seeds::idx(), &idx),
         ("cifar", seeds::cifar(), &cifar),

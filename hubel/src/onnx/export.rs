@@ -122,7 +122,7 @@ pub(super) fn to_bytes(
         Medium::Sound(_) => {
             return Err(unusable(
                 path,
-                "the model takes spectrograms, which are no bytes; export it with normalised floats as input (`--input float`)".into(),
+                "the model takes spectrograms, which are no bytes; export it with normalised floats as input (`input = float`)".into(),
             ));
         }
         _ => {
@@ -231,7 +231,7 @@ pub(super) fn compared(
         path,
         format!(
             "hubel's importer computes other logits from the file than the model does: they differ by {difference:.1e} of the largest one, and {bound:.0e} is \
-             allowed; nothing was written. Please report this as a fault, with the output of `hubel inspect`"
+             allowed; nothing was written. Please report this as a fault, with the text of the network"
         ),
     ))
 }

@@ -21,7 +21,7 @@ use crate::data::Resize;
 use crate::foreign::{Normalisation, class_names};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::NamedTensor;
-use crate::layers::{Layer, Outputs};
+use crate::layers::{Layer, Outputs, addressable};
 use crate::parameters::Table;
 use crate::{Error, Model, Preparation, Result, Shape, memory};
 
@@ -92,6 +92,9 @@ pub(super) fn of_source(
     let (output, scaling) = normalised_inside(&mut draft, output);
     simplify::to_layers(&mut draft).map_err(refused)?;
     let mut remarks = Vec::new();
+    if ends_in_softmax {
+        remarks.push("its last layer, softmax, is left out: hubel computes it itself".to_owned());
+    }
     if !ends_in_softmax && is_probability(&draft, output) {
         return Err(problem(
             "it ends in a sigmoid, so its classes do not exclude each other; hubel's models choose one class".into(),
@@ -171,7 +174,7 @@ impl<'s> Image<'s> {
             (Some(known), _) => Ok(known),
             (None, Some(given)) => Ok(of_given(given)),
             (None, None) => Err(format!(
-                "its input leaves the number of {what} open; give the size of its pictures (`--input 224x224x3`)"
+                "its input leaves the number of {what} open; give the size of its pictures (`shape = 224x224x3`)"
             )),
         };
         let shape = Shape::new(
@@ -179,6 +182,11 @@ impl<'s> Image<'s> {
             size(width, |shape| shape.width, "columns")?,
             size(channels, |shape| shape.channels, "channels")?,
         );
+        if addressable(&shape.sizes()).is_none() {
+            return Err(format!(
+                "its pictures of {shape} are larger than any memory"
+            ));
+        }
         Ok(Self {
             name: port.name,
             shape,
@@ -234,7 +242,7 @@ impl<'s> Image<'s> {
             (None, None) => (vec![0.0; channels], vec![1.0; channels]),
         };
         if self.is_bytes && settings.normalisation.is_some() {
-            return Err("it takes bytes and normalises them itself, so `--mean` and `--std` have no meaning; leave them out".into());
+            return Err("it takes bytes and normalises them itself, so another normalisation has no meaning; leave it out".into());
         }
         let (scale, shift) = (each(&scaling.scale), each(&scaling.shift));
         // scale · (x − mean) / std + shift = (x − mean′) / std′
@@ -398,3 +406,6 @@ fn listed(problems: &[String], nodes: usize) -> String {
         problems.len()
     )
 }
+
+#[cfg(test)]
+mod tests;

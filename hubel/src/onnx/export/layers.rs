@@ -262,7 +262,7 @@ impl Writer<'_> {
             PaddingMode::Replicate => Some(("edge", 0.0)),
             PaddingMode::Circular if self.builder.opset() < 19 => {
                 return Err(format!(
-                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`--opset 19`)",
+                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`opset = 19`)",
                     node.name
                 ));
             }

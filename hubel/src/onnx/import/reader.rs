@@ -7,7 +7,7 @@ use super::draft::{Draft, Node, Operation};
 use super::view::{Axis, Part, View, order_of, whole};
 use super::{Image, folding, window};
 use crate::Shape;
-use crate::layers::{Activation, Conv, Layer, Outputs, PaddingMode};
+use crate::layers::{Activation, Conv, Layer, Outputs, PaddingMode, addressable};
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::file::{self, Source};
 use crate::onnx::proto;
@@ -416,6 +416,7 @@ impl<'s> Reader<'s> {
             width: shape.width + left + right,
             ..shape
         };
+        addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
         let node = self.push(
             call,
             Operation::Pad { sides, mode },

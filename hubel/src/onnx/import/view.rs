@@ -18,6 +18,13 @@ pub(super) struct Part {
     stride: usize,
 }
 
+#[cfg(test)]
+impl Part {
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+}
+
 /// A tensor that shows a map: for each of its axes the parts of the map's axes, the last innermost. An axis without parts has the size 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {

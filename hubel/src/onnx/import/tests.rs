@@ -1,0 +1,257 @@
+//! The node tests of ONNX: each operator on its own.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+
+use super::call::Value;
+use super::draft::Node;
+use super::reader::Reader;
+use super::view::Axis;
+use super::*;
+use crate::Cpu;
+use crate::inference::Inference;
+use crate::onnx::constant::Constant;
+use crate::onnx::proto;
+
+/// The operators that image classifiers use.
+const OPERATORS: &[&str] = &[
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "DequantizeLinear",
+    "Div",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "Flatten",
+    "Gather",
+    "Gelu",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GroupNormalization",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "LeakyRelu",
+    "LogSoftmax",
+    "LpPool",
+    "LRN",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mish",
+    "Mul",
+    "PRelu",
+    "Pad",
+    "QuantizeLinear",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Swish",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+    "Upsample",
+];
+
+/// What came out of a test.
+enum Outcome {
+    /// The largest difference, as a part of the largest value.
+    Computed(f32),
+    Refused(String),
+}
+
+fn tensor(path: &Path) -> proto::Tensor {
+    proto::Tensor::decode(&*fs::read(path).unwrap()).unwrap()
+}
+
+/// Runs one test: the first input is a map, the others are constants.
+fn run(folder: &Path) -> Result<Outcome, String> {
+    let mut model = proto::Model::decode(&*fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let data = folder.join("test_data_set_0");
+    let graph = model.graph.as_mut().unwrap();
+    let names: Vec<String> = graph
+        .input
+        .iter()
+        .filter_map(|port| port.name.clone())
+        .collect();
+    for (number, name) in names.iter().enumerate().skip(1) {
+        graph.initializer.push(proto::Tensor {
+            name: Some(name.clone()),
+            ..tensor(&data.join(format!("input_{number}.pb")))
+        });
+    }
+    let source = Source::of_bytes(model.encode_to_vec().into(), PathBuf::new())?;
+    let image = Image::of(&source, None)?;
+    let outputs = source.outputs();
+    let output = outputs[0].name;
+    let nodes = source.in_order(output)?;
+    let mut reader = Reader::new(&source, &image)?;
+    nodes.iter().for_each(|node| reader.read(node));
+    if !reader.problems.is_empty() {
+        return Err(reader.problems.join("; "));
+    }
+    let view = match reader.value(output) {
+        Some(Value::View(view)) => view.clone(),
+        other => return Err(format!("its output is {other:?}")),
+    };
+    let mut draft = reader.draft;
+    let shape = draft.shape(view.node);
+    let row = Shape::new(1, 1, shape.len());
+    let last = draft.push(Node {
+        operation: Operation::Layer(Layer::Flatten),
+        inputs: vec![view.node],
+        shape: row,
+        tensors: Vec::new(),
+        source: "the end".into(),
+        label: None,
+    });
+    let last = draft.keep_only(last);
+    let last = simplify::join_parts(&mut draft, last);
+    simplify::to_layers(&mut draft).map_err(|problems| problems.join("; "))?;
+    let classes = (0..row.channels).map(|class| class.to_string()).collect();
+    let preparation = Preparation::unmeasured(image.shape, Resize::Crop);
+    let model = model_of(draft, last, classes, preparation)?;
+    let input = Constant::read(&tensor(&data.join("input_0.pb")), Path::new(""))?;
+    let images = in_memory_order(&image, &input);
+    let cpu = Cpu::best(1);
+    let mut own = Vec::new();
+    let take = &mut |_: usize, of_one: &[f32]| {
+        own.extend_from_slice(of_one);
+        Ok(())
+    };
+    let count = images.len() / image.shape.len();
+    let mut inference = Inference::new(&model, &cpu).map_err(|error| error.to_string())?;
+    inference
+        .run_on_tensor(count, &images, take)
+        .map_err(|error| error.to_string())?;
+    let expected = Constant::read(&tensor(&data.join("output_0.pb")), Path::new(""))?;
+    let expected_sizes: Vec<usize> = view.sizes();
+    if expected.shape != expected_sizes {
+        return Ok(Outcome::Refused(format!(
+            "WRONG SIZE {:?}, not {expected_sizes:?}",
+            expected.shape
+        )));
+    }
+    // The index of each value of the view in what was computed: image, then [y, x, c].
+    let places = view.axes.concat().iter().fold(vec![0], |places, part| {
+        let step = match part.axis {
+            Axis::Batch => shape.len(),
+            Axis::Channel => 1,
+            Axis::Row => shape.width * shape.channels,
+            Axis::Column => shape.channels,
+        };
+        let along: Vec<usize> = (0..part.size)
+            .map(|index| index * part.stride() * step)
+            .collect();
+        places
+            .iter()
+            .flat_map(|place| along.iter().map(move |more| place + more))
+            .collect()
+    });
+    let expected = expected.to_floats();
+    let largest = expected
+        .iter()
+        .fold(1e-20f32, |largest, value| largest.max(value.abs()));
+    let differences = places
+        .iter()
+        .zip(&expected)
+        .map(|(place, expected)| (own[*place] - expected).abs());
+    let most = differences.fold(0f32, |most, next| if next <= most { most } else { next });
+    Ok(Outcome::Computed(most / largest))
+}
+
+fn model_of(
+    draft: Draft,
+    output: usize,
+    classes: Vec<String>,
+    preparation: Preparation,
+) -> Result<Model, String> {
+    model(draft, output, classes, preparation).map_err(|failure| match failure {
+        Failure::Nodes(problems) => problems.join("; "),
+        Failure::Error(error) => error.to_string(),
+    })
+}
+
+/// The images as `[n, h, w, c]`.
+fn in_memory_order(image: &Image, input: &Constant) -> Vec<f32> {
+    let values = input.to_floats();
+    if image.is_channels_last {
+        return values;
+    }
+    let shape = image.shape;
+    let places = (0..values.len()).map(|place| {
+        let (n, at) = (place / shape.len(), shape.place(place % shape.len()));
+        n * shape.len() + (at.channel * shape.height + at.row) * shape.width + at.column
+    });
+    places.map(|place| values[place]).collect()
+}
+
+#[test]
+#[ignore = "needs the folder onnx/backend/test/data/node of the package onnx: HUBEL_ONNX_NODE_TESTS"]
+fn node_tests_are_passed_or_refused() {
+    let folder = std::env::var_os("HUBEL_ONNX_NODE_TESTS").expect("HUBEL_ONNX_NODE_TESTS");
+    let mut folders: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    let mut table: BTreeMap<String, (usize, BTreeMap<String, Vec<String>>)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for folder in folders {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        // The same operator once more, written in parts.
+        if name.contains("_expanded") {
+            continue;
+        }
+        let model = proto::Model::decode(&*fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+        let nodes = &model.graph.as_ref().unwrap().node;
+        let operator = nodes[0].op_type.clone().unwrap_or_default();
+        if nodes.len() != 1 || !OPERATORS.contains(&operator.as_str()) {
+            continue;
+        }
+        let (passed, refused) = table.entry(operator).or_default();
+        match run(&folder) {
+            Ok(Outcome::Computed(difference)) if difference <= 1e-5 => *passed += 1,
+            Ok(Outcome::Computed(difference)) => wrong.push(format!("{name}: {difference:e}")),
+            Ok(Outcome::Refused(reason)) => wrong.push(format!("{name}: {reason}")),
+            Err(reason) => {
+                let reason = reason
+                    .split_once("`: ")
+                    .map_or(reason.as_str(), |(_, reason)| reason);
+                refused.entry(reason.to_owned()).or_default().push(name);
+            }
+        }
+    }
+    println!("| operator | passed | refused |\n|---|---|---|");
+    for (operator, (passed, refused)) in &table {
+        let reasons: Vec<String> = refused
+            .iter()
+            .map(|(reason, names)| format!("{} ({reason})", names.len()))
+            .collect();
+        println!("| {operator} | {passed} | {} |", reasons.join("; "));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

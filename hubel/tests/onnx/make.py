@@ -1,0 +1,231 @@
+"""Writes small ONNX files with random weights, and beside each the logits of ONNX Runtime: the fixtures of hubel/src/onnx/tests.rs.
+
+    pip install torch onnx onnxruntime onnxscript
+    python make.py [FOLDER]
+"""
+import json
+import os
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn import functional as F
+
+warnings.filterwarnings("ignore")
+FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+RANDOM = np.random.default_rng(1)
+
+
+def waves(count, height, width, channels):
+    """The pictures that the tests give to hubel, [n, h, w, c]."""
+    n, y, x, c = np.meshgrid(*map(np.arange, (count, height, width, channels)), indexing="ij")
+    return np.sin(0.07 * y + 0.11 * (x * (c + 1)) + (c + n)).astype(np.float32)
+
+
+def answer(path):
+    """Writes the logits of three pictures beside the file; their softmax is undone by a logarithm."""
+    session = onnxruntime.InferenceSession(path)
+    port = session.get_inputs()[0]
+    sizes = port.shape[1:]
+    channels_first = sizes[0] in (1, 3)
+    channels, height, width = sizes if channels_first else (sizes[2], *sizes[:2])
+    pictures = waves(3, height, width, channels)
+    if channels_first:
+        pictures = pictures.transpose(0, 3, 1, 2)
+    if port.type == "tensor(uint8)":
+        raise ValueError("the pictures of the tests are floats")
+    pictures = np.ascontiguousarray(pictures)
+    batch = port.shape[0] if isinstance(port.shape[0], int) else 3
+    runs = [session.run(None, {port.name: pictures[i:i + batch]})[0] for i in range(0, 3, batch)]
+    logits = np.concatenate(runs).reshape(3, -1)
+    with open(path[:-5] + ".json", "w") as file:
+        json.dump([[float(f"{value:.8g}") for value in row] for row in logits], file)
+
+
+class Parts(nn.Module):
+    """A network of one line, as torch.nn modules, whose last is a linear layer on what is flattened."""
+
+    def __init__(self, body, shape, classes=5, seed=1):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body = body
+        with torch.no_grad():
+            flat = body(torch.zeros(1, *shape)).flatten(1).shape[1]
+        self.fc = nn.Linear(flat, classes)
+        self.shape = shape
+
+    def forward(self, x):
+        return self.fc(self.body(x).flatten(1))
+
+
+class Residual(nn.Module):
+    def __init__(self, body, shortcut=None):
+        super().__init__()
+        self.body, self.shortcut = body, shortcut or nn.Identity()
+
+    def forward(self, x):
+        return self.body(x) + self.shortcut(x)
+
+
+class Branches(nn.Module):
+    def __init__(self, *branches):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+class Excited(nn.Module):
+    def __init__(self, channels, gate):
+        super().__init__()
+        self.down, self.up, self.gate = nn.Conv2d(channels, 2, 1), nn.Conv2d(2, channels, 1), gate
+
+    def forward(self, x):
+        return self.gate(self.up(F.relu(self.down(F.adaptive_avg_pool2d(x, 1))))) * x
+
+
+class Dense(nn.Module):
+    """Layers that each read the outputs of all before, as in DenseNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Sequential(nn.BatchNorm2d(3 + 2 * i), nn.ReLU(), nn.Conv2d(3 + 2 * i, 2, 3, padding=1)) for i in range(3))
+
+    def forward(self, x):
+        maps = [x]
+        for layer in self.layers:
+            maps.append(layer(torch.cat(maps, 1)))
+        return torch.cat(maps, 1)
+
+
+class ChannelsLast(nn.Module):
+    """Linear layers on the last axis, as in ConvNeXt, with a factor for each channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(4, 8), nn.Linear(8, 4)
+        self.scale = nn.Parameter(torch.rand(4, 1, 1) + 0.5)
+
+    def forward(self, x):
+        inner = self.down(F.gelu(self.up(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        return x + self.scale * inner
+
+
+class Sized(nn.Module):
+    """A reshape whose sizes come from the input's, and functions written in parts."""
+
+    def forward(self, x):
+        x = x * F.relu6(x + 3) / 6
+        x = x * torch.sigmoid(x)
+        x = torch.clamp(torch.clamp(x, min=0), max=6)
+        return x.view(x.size(0), x.size(1), x.size(2) * x.size(3)).mean(2).reshape(x.shape[0], -1)
+
+
+def modules():
+    yield "convolutions", nn.Sequential(
+        nn.Conv2d(3, 6, (3, 2), stride=(2, 1), padding=(1, 0)), nn.BatchNorm2d(6), nn.ReLU6(),
+        nn.Conv2d(6, 8, 3, dilation=2, groups=2, bias=False), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 3, groups=8, padding="same"), nn.Hardswish()), (3, 13, 12)
+    yield "pools", nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Tanh(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(2, 1, ceil_mode=False), nn.SiLU(),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False)), (1, 20, 17)
+    yield "residual", nn.Sequential(
+        nn.Conv2d(3, 4, 3), Residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())), nn.ReLU(),
+        Residual(nn.Sequential(nn.Conv2d(4, 6, 3, 2, 1), nn.BatchNorm2d(6)), nn.Conv2d(4, 6, 1, 2)), nn.AdaptiveAvgPool2d(1)), (3, 9, 9)
+    yield "branches", nn.Sequential(
+        nn.Conv2d(3, 4, 1), Branches(nn.Identity(), nn.Sequential(nn.Conv2d(4, 3, 1), Branches(nn.Conv2d(3, 2, (1, 3), padding=(0, 1)), nn.Conv2d(3, 2, (3, 1), padding=(1, 0)))),
+                                     nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.Conv2d(4, 2, 1))), nn.ReLU()), (3, 6, 7)
+    yield "excited", nn.Sequential(nn.Conv2d(3, 6, 3), Excited(6, nn.Sigmoid()), nn.ReLU(), Excited(6, nn.Hardsigmoid())), (3, 8, 8)
+    yield "dense", nn.Sequential(Dense(), nn.AvgPool2d(2)), (3, 6, 6)
+    yield "channels-last", nn.Sequential(nn.Conv2d(3, 4, 3), ChannelsLast(), nn.Dropout(0.3)), (3, 7, 6)
+    yield "padded", nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.Conv2d(3, 4, 3), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(4, 4, 3, stride=2),
+                                  nn.ReplicationPad2d(1), nn.Conv2d(4, 4, 3), nn.ReLU()), (3, 9, 10)
+    yield "sized", nn.Sequential(nn.Conv2d(3, 4, 3), Sized()), (3, 6, 6)
+
+
+def export(name, body, shape):
+    model = Parts(body, shape)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    model.eval()
+    example = torch.zeros(2, *shape)
+    for opset in (9, 17):
+        if (opset, name) in ((9, "convolutions"), (9, "excited"), (9, "pools")):
+            opset = 14
+        path = os.path.join(FOLDER, f"{name}-{opset}.onnx")
+        torch.onnx.export(model, (example,), path, dynamo=False, opset_version=opset, input_names=["image"], dynamic_axes={"image": {0: "n"}})
+        yield path
+    path = os.path.join(FOLDER, f"{name}-new.onnx")
+    torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), external_data=False, verbose=False)
+    yield path
+
+
+def constant(name, *shape):
+    return numpy_helper.from_array((RANDOM.standard_normal(shape) / np.sqrt(max(1, np.prod(shape[1:])))).astype(np.float32), name)
+
+
+def by_hand():
+    """Files that PyTorch does not write: names of nodes, graph, opset."""
+    image = ("image", TensorProto.FLOAT, ["n", 3, 9, 8])
+
+    def file(name, opset, nodes, constants, input=image, classes=4, shuffle=False, **save):
+        if shuffle:
+            nodes = nodes[::-1]
+        graph = helper.make_graph(nodes, name, [helper.make_tensor_value_info(*input)],
+                                  [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [input[2][0], classes])], constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        path = os.path.join(FOLDER, f"{name}.onnx")
+        onnx.save(model, path, **save)
+        return path
+
+    node = helper.make_node
+    # SAME padding of both kinds, with strides and odd sums.
+    for kind in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+        yield file(f"auto-pad-{kind.lower()}", 11, [
+            node("Conv", ["image", "w"], ["a"], auto_pad=kind, strides=[2, 3], kernel_shape=[2, 4]),
+            node("MaxPool", ["a"], ["b"], auto_pad=kind, strides=[1, 2], kernel_shape=[2, 2]),
+            node("AveragePool", ["b"], ["c"], auto_pad="VALID", kernel_shape=[1, 1]),
+            node("GlobalAveragePool", ["c"], ["d"]), node("Flatten", ["d"], ["e"]), node("Gemm", ["e", "v", "u"], ["logits"], alpha=0.5, beta=2.0)],
+            [constant("w", 5, 3, 2, 4), constant("v", 5, 4), constant("u", 4)])
+    # Operators of version 6 and 9: attributes in place of inputs, nodes in disorder, a softmax at the end.
+    yield file("unsorted", 9, [
+        node("Conv", ["image", "w", "b"], ["a"], pads=[1, 0, 2, 1]), node("Clip", ["a"], ["c"], min=0.0, max=6.0), node("Dropout", ["c"], ["d", "mask"], ratio=0.25),
+        node("BatchNormalization", ["d", "s", "t", "m", "v"], ["e"], epsilon=0.01, momentum=0.8), node("Pad", ["e"], ["f"], pads=[0, 0, 0, 1, 0, 0, 1, 0]),
+        node("Conv", ["f", "x"], ["g"], strides=[2, 2]), node("Mul", ["g", "k"], ["h"]), node("Sub", ["h", "z"], ["i"]), node("ReduceMean", ["i"], ["j"], axes=[2, 3], keepdims=0),
+        node("MatMul", ["j", "l"], ["o"]), node("Add", ["o", "q"], ["logits"])],
+        [constant("w", 4, 3, 3, 2), constant("b", 4), constant("s", 4), constant("t", 4), constant("m", 4),
+         numpy_helper.from_array(RANDOM.uniform(0.5, 1.5, 4).astype(np.float32), "v"), constant("x", 5, 4, 3, 3), constant("k", 5, 1, 1), constant("z", 1, 5, 1, 1),
+         constant("l", 5, 4), constant("q", 4)], shuffle=True)
+    # Channels last with a normalisation inside, as TensorFlow's converter writes it, flattened in that order.
+    yield file("tensorflow", 13, [
+        node("Sub", ["image", "mean"], ["a"]), node("Mul", ["a", "scale"], ["b"]), node("Transpose", ["b"], ["c"], perm=[0, 3, 1, 2]),
+        node("Pad", ["c", "pads"], ["d"]), node("Conv", ["d", "w", "u"], ["e"], strides=[2, 2], kernel_shape=[3, 3]), node("Relu", ["e"], ["f"]), node("Min", ["f", "six"], ["g"]),
+        node("Transpose", ["g"], ["h"], perm=[0, 2, 3, 1]), node("Reshape", ["h", "flat"], ["i"]), node("MatMul", ["i", "v"], ["j"]), node("Add", ["j", "t"], ["logits"])],
+        [numpy_helper.from_array(np.float32([0.1, 0.2, 0.3]), "mean"), numpy_helper.from_array(np.float32([2, 3, 4]), "scale"),
+         numpy_helper.from_array(np.int64([0, 0, 0, 0, 0, 0, 1, 1]), "pads"), numpy_helper.from_array(np.float32(6), "six"), numpy_helper.from_array(np.int64([-1, 4 * 4 * 5]), "flat"),
+         constant("w", 5, 3, 3, 3), constant("u", 5), constant("v", 80, 4), constant("t", 4)], input=("image", TensorProto.FLOAT, ["n", 8, 9, 3]))
+    # A batch of one, values in another file, half floats.
+    half = numpy_helper.from_array(RANDOM.standard_normal((4, 3, 3, 3)).astype(np.float16), "w16")
+    yield file("external", 17, [
+        node("Cast", ["w16"], ["w"], to=TensorProto.FLOAT), node("Conv", ["image", "w"], ["a"]), node("Relu", ["a"], ["b"]),
+        node("Shape", ["b"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Unsqueeze", ["n", "front"], ["m"]), node("Concat", ["m", "rest"], ["sizes"], axis=0),
+        node("Reshape", ["b", "sizes"], ["c"]), node("Gemm", ["c", "v"], ["logits"], transB=1)],
+        [half, numpy_helper.from_array(np.int64(0), "zero"), numpy_helper.from_array(np.int64([0]), "front"), numpy_helper.from_array(np.int64([-1]), "rest"),
+         constant("v", 4, 4 * 7 * 6)], input=("image", TensorProto.FLOAT, [1, 3, 9, 8]), save_as_external_data=True, location="external.bin", size_threshold=100)
+
+
+if __name__ == "__main__":
+    for case in modules():
+        for path in export(*case):
+            answer(path)
+    for path in by_hand():
+        answer(path)
