@@ -226,9 +226,9 @@ fn a_value_of_a_text_s_map_has_a_time() {
     let number = |answer: &serde_json::Value, key: &str| answer[key].as_f64().expect("a number");
     for (layer, at) in [
         ("0", "2,0,0,1"),
-        ("1", "2,0,0,1"),
-        ("2", "2,0,0,1"),
-        ("3", "0,0,1"),
+        ("1.0.0", "2,0,0,1"),
+        ("1.0.2", "0,0,1"),
+        ("2", "0,0,1"),
     ] {
         let answer = json(&mut explain(&[
             "--layer",
@@ -244,15 +244,21 @@ fn a_value_of_a_text_s_map_has_a_time() {
         let place: Vec<String> = place.map(ToString::to_string).collect();
         assert_eq!(place.join(","), at);
     }
-    explain(&["--layer", "1", "--at", "2,0,0,1"])
+    explain(&["--layer", "1.0.0", "--at", "2,0,0,1"])
         .assert()
         .success()
         .stdout(
             contains("time 2, row 0, column 0, channel 1").and(contains("the network computed")),
         );
     for (arguments, part) in [
-        (&["--layer", "1", "--at", "0,0,1"][..], "give --at T,Y,X,C"),
-        (&["--layer", "1", "--at", "99,0,0,1"], "there is no time 99"),
+        (
+            &["--layer", "1.0.0", "--at", "0,0,1"][..],
+            "give --at T,Y,X,C",
+        ),
+        (
+            &["--layer", "1.0.0", "--at", "99,0,0,1"],
+            "there is no time 99",
+        ),
         (&["--layer", "1"], "give --at T,Y,X,C"),
     ] {
         explain(arguments).assert().code(1).stderr(contains(part));

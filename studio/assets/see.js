@@ -64,7 +64,7 @@ class SeeView extends HTMLElement {
   #of = html("fieldset", { class: "switch" }, html("legend", {}, "Shown"));
   #class = html("select", { id: "see-class", onchange: () => this.#explain() });
   #against = html("select", { id: "see-against", onchange: () => this.#explain() });
-  #ofClasses = html("div", { class: "fields" });
+  #ofClasses = html("div", { class: "of-classes" });
   #frames = new FrameChooser();
   #which = html("section", { class: "card controls", "aria-label": "Which model" });
   #question = html("div", { class: "fields question" });
