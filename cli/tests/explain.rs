@@ -370,6 +370,10 @@ fn what_is_wrong_is_said_with_the_way_out() {
             "no row 0, column 12",
         ),
         (
+            &[model, "lines.png", "--layer", "0", "--at", "1,0,1,0"],
+            "no time 1, row 0, column 1, channel 0; they count from 0 to 0, 11, 11 and 3",
+        ),
+        (
             &[model, "lines.png", "--layer", "softmax", "--at", "0,0,2"],
             "with C from 0 to 1",
         ),
@@ -404,6 +408,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
     for arguments in [
         &[model, "lines.png", "--filter", "1"][..],
         &[model, "lines.png", "--layer", "0", "--at", "1,2"],
+        &[model, "lines.png", "--layer", "0", "--at", "0,1,2,0,0"],
         &[model, "lines.png", "--backward"],
         &["lines.png", "--kernel", "edge", "--layer", "0"],
         &[

@@ -212,6 +212,60 @@ fn the_words_that_decide_are_found() {
 }
 
 #[test]
+fn a_value_of_a_text_s_map_has_a_time() {
+    let folder = trained();
+    let explain = |arguments: &[&str]| {
+        let mut command = hubel();
+        let text = "the film and the joke are wonderful !";
+        (command.current_dir(folder.path()).arg("explain"))
+            .arg(model(folder.path()))
+            .args(["--text", text])
+            .args(arguments);
+        command
+    };
+    let number = |answer: &serde_json::Value, key: &str| answer[key].as_f64().expect("a number");
+    for (layer, at) in [
+        ("0", "2,0,0,1"),
+        ("1.0.0", "2,0,0,1"),
+        ("1.0.2", "0,0,1"),
+        ("2", "0,0,1"),
+    ] {
+        let answer = json(&mut explain(&[
+            "--layer",
+            layer,
+            "--at",
+            at,
+            "--backward",
+            "--json",
+        ]));
+        let error = number(&answer, "result") - number(&answer, "value");
+        assert!(error.abs() < 1e-5, "{answer}");
+        let place = answer["at"].as_array().expect("a place").iter();
+        let place: Vec<String> = place.map(ToString::to_string).collect();
+        assert_eq!(place.join(","), at);
+    }
+    explain(&["--layer", "1.0.0", "--at", "2,0,0,1"])
+        .assert()
+        .success()
+        .stdout(
+            contains("time 2, row 0, column 0, channel 1").and(contains("the network computed")),
+        );
+    for (arguments, part) in [
+        (
+            &["--layer", "1.0.0", "--at", "0,0,1"][..],
+            "give --at T,Y,X,C",
+        ),
+        (
+            &["--layer", "1.0.0", "--at", "99,0,0,1"],
+            "there is no time 99",
+        ),
+        (&["--layer", "1"], "give --at T,Y,X,C"),
+    ] {
+        explain(arguments).assert().code(1).stderr(contains(part));
+    }
+}
+
+#[test]
 fn planted_faults_are_found_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let table = reviews(folder.path());

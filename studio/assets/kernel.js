@@ -5,7 +5,7 @@ import { number } from "./maps.js";
 
 /** @typedef {{ name: string, height: number, width: number, weights: number[] }} Known */
 /** @typedef {{ image: string, framed: string, at: [number, number, number], result: number, terms: { value: number, weight: number }[] }} Response */
-/** @typedef {{ model: string, picture: string }} Picture */
+/** @typedef {{ model: string, picture: string, frame: number | null }} Picture */
 
 const SIZES = [3, 5, 7];
 
@@ -44,7 +44,7 @@ class HandKernel extends HTMLElement {
 
   /** Runs the kernel over another picture. @param {Picture} asked */
   show(asked) {
-    if (this.#asked?.picture === asked.picture && this.#asked.model === asked.model) return;
+    if (this.#asked?.picture === asked.picture && this.#asked.frame === asked.frame && this.#asked.model === asked.model) return;
     this.#asked = asked;
     this.#apply();
   }

@@ -4,6 +4,9 @@ import { html } from "./element.js";
 /** A colour scale of the server: the values at its ends, and colours at even distances between them. @typedef {{ ends: [number, number], colours: number[][] }} Scale */
 /** Rows and columns of a map, the ends not included. @typedef {{ rows: [number, number], columns: [number, number] }} Area */
 
+/** The most height of a row of times, in pixels. */
+const ROW = 48;
+
 /**
  * A picture of the server, ready to be drawn.
  * @param {string} url
@@ -62,8 +65,11 @@ export function cut(sheet, { left, top, width, height, label }) {
   return canvas;
 }
 
+/** Whether a map is a row of times, as those of texts are. @param {{ height: number, width: number }} map */
+export const isRow = ({ height, width }) => height === 1 && width > 1;
+
 /**
- * A map in a frame on which areas can be marked. Its longer side is `side` pixels.
+ * A map in a frame on which areas can be marked. Its longer side is `side` pixels. A row of times is drawn taller than a pixel.
  * @param {HTMLCanvasElement | HTMLImageElement} drawn
  * @param {{ height: number, width: number, side: number }} map
  */
@@ -71,7 +77,10 @@ export function framed(drawn, { height, width, side }) {
   const longer = Math.max(height, width);
   const frame = html("div", { class: "map" }, drawn);
   frame.style.width = `${(side * width) / longer}px`;
-  frame.style.aspectRatio = `${width} / ${height}`;
+  if (isRow({ height, width })) {
+    frame.classList.add("row");
+    frame.style.height = `${Math.min(ROW, Math.max(ROW / 4, side / 6))}px`;
+  } else frame.style.aspectRatio = `${width} / ${height}`;
   return frame;
 }
 
@@ -96,7 +105,7 @@ export function mark(frame, { height, width }, area) {
 
 /**
  * The area that some places lie in.
- * @param {([number, number, number] | null)[]} places
+ * @param {([number, number] | null)[]} places Rows and columns.
  * @returns {Area | null}
  */
 export function areaOf(places) {

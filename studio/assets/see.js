@@ -1,14 +1,15 @@
 // The view of what a network sees: a picture, all maps of all layers, how one map is made, and the arithmetic of one value; forwards and backwards.
 import { replace, whole } from "./address.js";
-import { get, latest, post } from "./api.js";
+import { get, latest, post, settled } from "./api.js";
 import { html, table } from "./element.js";
+import { FrameChooser } from "./frames.js";
 import { HandKernel } from "./kernel.js";
 import { madeOf } from "./made.js";
-import { areaOf, framed, legend, mark, number, painted, picture } from "./maps.js";
+import { areaOf, framed, isRow, legend, mark, number, painted, picture } from "./maps.js";
 import { probability, verdict } from "./probabilities.js";
 import { PictureSources } from "./sources.js";
 import { LayerStrip } from "./strip.js";
-import { backwards, forwards } from "./value.js";
+import { backwards, forwards, place } from "./value.js";
 import { WhyPicture } from "./why.js";
 import { WordsView } from "./words.js";
 
@@ -18,19 +19,25 @@ import { WordsView } from "./words.js";
 /**
  * @typedef {{
  *   model: { name: string, kind: string, network: string, input: string, classes: string[], is_dark: boolean | null, data: string | null },
- *   picture: { image: string, name: string, sound: string | null, truth: string | null, remarks: string[] },
+ *   frame: number | null, tokens: string[], picture: { image: string | null, name: string, sound: string | null, truth: string | null, remarks: string[] },
  *   prediction: { classes: { index: number, class: string, probability: number, logit: number }[], is_sure: boolean },
  *   score: { class: string, against: string | null, value: number },
  *   layers: Layer[], overview: { image: string, cell: number, rows: number },
  * }} Seen
  * @typedef {{ tiles: { channel: number, largest: number }[], channels: number, columns: number, height: number, width: number, reduced: number, scale: Scale, image: string }} Maps
- * @typedef {{ height: number, width: number, scale: Scale, values: number[], made: import("./made.js").Made | null, refusal: string | null }} OneMap
+ * @typedef {{ height: number, width: number, scale: Scale, values: number[], made: import("./made.js").Made | null }} OneMap
  */
 
 /** Longer side of the chosen map. */
 const SIDE = 300;
 /** The least side of a map among all of its layer. */
 const TILE = 44;
+/** The height of a map of a text among all of its layer. */
+const TILE_ROW = 16;
+/** The least width of a time in the chosen map of a text. */
+const TIME = 18;
+/** The pause before the chosen frame is shown. */
+const PAUSE = 60;
 /** The pause between two steps of the animation. */
 const STEP = 450;
 
@@ -43,7 +50,7 @@ class SeeView extends HTMLElement {
   #isFirst = false;
   /** @type {Model[]} */
   #models = [];
-  #state = { model: "", picture: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "", text: "" };
+  #state = { model: "", picture: "", frame: "", of: "values", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, why: "none", all: false, softmax: "", text: "" };
   /** @type {Seen | null} */
   #seen = null;
   /** @type {OneMap | null} */
@@ -57,6 +64,8 @@ class SeeView extends HTMLElement {
   #of = html("fieldset", { class: "switch" }, html("legend", {}, "Shown"));
   #class = html("select", { id: "see-class", onchange: () => this.#explain() });
   #against = html("select", { id: "see-against", onchange: () => this.#explain() });
+  #ofClasses = html("div", { class: "of-classes" });
+  #frames = new FrameChooser();
   #which = html("section", { class: "card controls", "aria-label": "Which model" });
   #question = html("div", { class: "fields question" });
   #nothing = html("div", { hidden: true }, html("p", { class: "empty" }, "There is no trained model in this folder yet. Train one in ", html("a", { href: "#runs?start=1" }, "Runs"), " or ", html("a", { href: "#teach" }, "Teach"), ", or open one with ", html("code", {}, "hubel studio MODEL"), "."));
@@ -120,17 +129,16 @@ class SeeView extends HTMLElement {
     const field = (/** @type {HTMLElement} */ control, /** @type {string} */ label, kind = "") => html("div", { class: `field ${kind}` }, html("label", { for: control.id }, label), control);
     this.append(
       html("h1", {}, "See"),
-      this.#which, this.#nothing, this.#words, this.#ofPictures,
+      this.#which, this.#nothing, this.#words, this.#ofPictures, this.#problem, this.#shown,
     );
     this.#which.append(html("div", { class: "fields" }, field(this.#model, "Model", "grows"), this.#question));
-    this.#question.append(field(this.#class, "Explained class"), field(this.#against, "rather than"), this.#of);
+    this.#ofClasses.append(field(this.#class, "Explained class"), field(this.#against, "rather than"));
+    this.#question.append(this.#ofClasses, this.#of);
     this.#ofPictures.append(
       html("div", { class: "looking" },
         html("section", { class: "card", "aria-label": "Choose a picture" }, this.#sources),
-        html("section", { class: "card", "aria-label": "The picture" }, this.#why),
+        html("section", { class: "card", "aria-label": "The picture" }, this.#why, this.#frames),
         html("section", { class: "card", "aria-label": "Prediction" }, html("h2", {}, "Prediction"), this.#verdict, this.#classes)),
-      this.#problem,
-      this.#shown,
     );
     this.#shown.append(
       html("section", { "aria-label": "All layers" }, html("h2", {}, "All layers"), html("p", { class: "soft" }, "Click a map, or go through them with the arrow keys. Red and bright values are large, blue ones negative."), this.#strip),
@@ -140,9 +148,17 @@ class SeeView extends HTMLElement {
     this.#words.hidden = true;
     this.#words.addEventListener("changed", () => {
       Object.assign(this.#state, this.#words.state);
-      this.#remember();
+      if (this.#state.text.trim() === "") {
+        this.#shown.hidden = true;
+        this.#remember();
+      } else void this.#lookAgain();
     });
     this.#sources.addEventListener("chosen", (event) => this.#choosePicture(/** @type {CustomEvent} */ (event).detail));
+    this.#frames.addEventListener("chosen", (event) => {
+      this.#stop();
+      this.#state.frame = String(/** @type {CustomEvent} */ (event).detail);
+      this.#showFrame();
+    });
     this.#strip.addEventListener("chosen", (event) => {
       const { layer, channel } = /** @type {CustomEvent} */ (event).detail;
       this.#choose(layer, channel);
@@ -169,15 +185,17 @@ class SeeView extends HTMLElement {
     const isEmpty = this.#models.length === 0;
     this.#nothing.hidden = !isEmpty;
     for (const part of [this.#which, this.#words, this.#ofPictures]) part.hidden = isEmpty;
+    this.#shown.hidden = true;
+    this.#problem.replaceChildren();
     if (isEmpty) return;
     const usual = start.has_model ? "" : (start.run ?? this.#models[0].name);
     const limits = { usual: 0, least: 0, most: 1_000_000 };
     const text = (/** @type {string} */ name) => values.get(name) ?? "";
     this.#state = {
       model: values.get("model") ?? usual,
-      picture: text("picture"), of: values.get("of") === "gradients" ? "gradients" : "values", class: text("class"), against: text("against"),
+      picture: text("picture"), frame: this.#wholeText(text("frame")), of: values.get("of") === "gradients" ? "gradients" : "values", class: text("class"), against: text("against"),
       layer: whole(values, "layer", { ...limits, usual: 1 }), channel: whole(values, "map", limits), row: whole(values, "row", limits), column: whole(values, "column", limits),
-      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: /^\d+$/.test(text("softmax")) ? String(Math.min(Number(text("softmax")), 1_000_000)) : "", text: text("text"),
+      why: values.get("why") ?? "none", all: values.get("all") === "1", softmax: this.#wholeText(text("softmax")), text: text("text"),
     };
     this.#isFirst = values.get("row") === null;
     this.#model.value = this.#state.model;
@@ -189,6 +207,11 @@ class SeeView extends HTMLElement {
       return;
     }
     await this.#open();
+  }
+
+  /** A whole number of the address as text; empty if it is none. */
+  #wholeText(/** @type {string} */ text) {
+    return /^\d+$/.test(text) ? String(Math.min(Number(text), 1_000_000)) : "";
   }
 
   /** Shows the samples of the model, and looks at the picture. */
@@ -203,7 +226,7 @@ class SeeView extends HTMLElement {
     const isText = kind === "text";
     this.#nothing.hidden = true;
     this.#words.hidden = !isText;
-    this.#ofPictures.hidden = this.#question.hidden = isText;
+    this.#ofPictures.hidden = this.#ofClasses.hidden = this.#ownKernel.hidden = isText;
     for (const name of /** @type {const} */ (["class", "against"])) if (!classes.includes(this.#state[name])) this.#state[name] = "";
     if (isText) {
       this.#state.picture = "";
@@ -223,8 +246,9 @@ class SeeView extends HTMLElement {
   }
 
   #asked() {
-    const { model, picture, class: named, against } = this.#state;
-    return { model, picture, class: named || null, against: against || null };
+    const { model, picture, frame, class: named, against, text } = this.#state;
+    const isText = this.#sources.kind === "text";
+    return { model, picture: isText ? `text:${text}` : picture, frame: frame === "" ? null : Number(frame), class: named || null, against: against || null };
   }
 
   #lookAgain() {
@@ -233,13 +257,13 @@ class SeeView extends HTMLElement {
   }
 
   #remember() {
-    const { model, picture, of, class: named, against, layer, channel, row, column, why, all, softmax, text } = this.#state;
-    if (this.#sources.kind === "text") return replace("see", { model, text, class: named });
-    replace("see", { model, picture, of, class: named, against, layer, map: channel, row, column, why, all: all ? 1 : "", softmax });
+    const { model, picture, frame, of, class: named, against, layer, channel, row, column, why, all, softmax, text } = this.#state;
+    if (this.#sources.kind === "text") return replace("see", { model, text, of, class: named, layer, map: channel, row, column, all: all ? 1 : "" });
+    replace("see", { model, picture, frame, of, class: named, against, layer, map: channel, row, column, why, all: all ? 1 : "", softmax });
   }
 
   #chooseModel() {
-    Object.assign(this.#state, { model: this.#model.value, class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "", text: "" });
+    Object.assign(this.#state, { model: this.#model.value, frame: "", class: "", against: "", layer: 1, channel: 0, row: 0, column: 0, softmax: "", text: "" });
     if (this.#state.picture.startsWith("sample:")) this.#state.picture = "";
     this.#isOtherModel = this.#isFirst = true;
     this.#stop();
@@ -250,6 +274,8 @@ class SeeView extends HTMLElement {
     this.#state.picture = chosen;
     void this.#lookAgain();
   }
+
+  #showFrame = settled(() => void this.#lookAgain(), PAUSE);
 
   #explain() {
     const [named, against] = [this.#class.value, this.#against.value];
@@ -283,7 +309,10 @@ class SeeView extends HTMLElement {
     this.#class.value = this.#state.class;
     this.#against.replaceChildren(option("", "nothing else"), ...seen.model.classes.filter((one) => one !== seen.score.class).map((one) => option(one, one)));
     this.#against.value = this.#state.against;
-    this.#why.show(seen.picture, this.#asked(), this.#state.why);
+    const frames = seen.layers[0].times;
+    this.#frames.hidden = seen.frame === null || frames === 1;
+    if (!this.#frames.hidden && seen.frame !== null) this.#frames.show(seen.frame, frames, this.#asked());
+    if (seen.picture.image !== null) this.#why.show({ ...seen.picture, frames }, this.#asked(), this.#state.why);
     this.#predicted(seen);
     this.#strip.show(seen.layers, { image, cell: seen.overview.cell, rows: seen.overview.rows });
     this.#runKernel();
@@ -292,7 +321,7 @@ class SeeView extends HTMLElement {
 
   /** The kernel made by hand runs only while it is shown. */
   #runKernel() {
-    if (this.#ownKernel.open && this.#state.picture !== "") this.#kernel.show({ model: this.#state.model, picture: this.#state.picture });
+    if (this.#ownKernel.open && this.#state.picture !== "") this.#kernel.show(this.#asked());
   }
 
   /** Keeps map, row and column within the layer. */
@@ -356,6 +385,11 @@ class SeeView extends HTMLElement {
     /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(sheet, 0, 0);
     const frame = html("div", { class: "map tiles-of-maps", tabindex: 0, role: "application", "aria-label": `All maps of ${this.#title(this.#state.layer)}. The arrow keys choose one.` }, canvas);
     frame.style.width = `${sheet.width * factor}px`;
+    if (isRow(maps)) {
+      frame.classList.add("row");
+      frame.style.width = `${SIDE}px`;
+      frame.style.height = `${TILE_ROW * maps.tiles.length}px`;
+    }
     const at = (/** @type {MouseEvent} */ event) => {
       const box = frame.getBoundingClientRect();
       const [column, row] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -414,7 +448,7 @@ class SeeView extends HTMLElement {
     const isBackward = of === "gradients";
     const title = `${this.#title(layer)} · map ${channel}`;
     const canvas = painted(map.values, { height: map.height, width: map.width, scale: map.scale, label: `${isBackward ? "Gradient by" : "Values of"} ${title}` });
-    const big = framed(canvas, { height: map.height, width: map.width, side: Math.min(SIDE, Math.max(TILE, 40 * Math.max(map.height, map.width))) });
+    const big = framed(canvas, { height: map.height, width: map.width, side: isRow(map) ? Math.max(SIDE, TIME * map.width) : Math.min(SIDE, Math.max(TILE, 40 * Math.max(map.height, map.width))) });
     big.classList.add("big");
     Object.entries({ tabindex: "0", role: "application", "aria-label": `${title}, ${map.height} rows, ${map.width} columns. The arrow keys choose a value.` }).forEach(([name, value]) => big.setAttribute(name, value));
     big.addEventListener("click", (event) => {
@@ -433,21 +467,19 @@ class SeeView extends HTMLElement {
     const isLast = layer === (this.#seen?.layers.length ?? 0) - 1;
     const lead = isBackward
       ? isLast ? "No layer comes after this one: its gradient is that of the score itself." : "The gradient by this map is the sum of what the maps after it pass back."
-      : layer === 0 ? "The picture as the network reads it." : !hasParts ? "Each value reads all values of the layer before." : map.made?.adds ? "The sum of these is the map." : "It is computed from this.";
+      : layer === 0 ? this.#isText ? "The numbers of the words, as the network reads them. Behind the end of the text they are 0." : "The picture as the network reads it." : !hasParts ? "Each value reads all values of the layer before." : map.made?.adds ? "The sum of these is the map." : "It is computed from this.";
     const isSingle = map.height * map.width === 1;
     const values = html("details", { open: isOpen }, html("summary", {}, "as a table"));
     const fill = () => { if (values.open && values.childElementCount === 1) values.append(this.#tableOf(map)); };
     values.addEventListener("toggle", fill);
     fill();
-    const time = this.#layer().time;
     this.#detail.replaceChildren(...[
-      html("h2", {}, isBackward ? "Gradient by " : "", title), big, legend(map.scale),
-      time > 1 ? html("p", { class: "soft" }, `frame ${Math.floor(time / 2) + 1} of ${time}`) : null,
-      isSingle || map.refusal ? null : html("div", { class: "buttons" }, this.#play), values,
+      html("h2", {}, isBackward ? "Gradient by " : "", title), html("div", { class: "scroll" }, big), legend(map.scale),
+      this.#whichTime(), isSingle ? null : html("div", { class: "buttons" }, this.#play), values,
     ].filter((part) => part !== null));
     this.#made.replaceChildren(...[
       html("h2", {}, isBackward ? "Where the gradient by this map comes from" : "How this map is made"),
-      map.refusal ? html("p", { class: "fair" }, map.refusal) : html("p", { class: "soft" }, lead), hasParts ? made : null,
+      html("p", { class: "soft" }, lead), hasParts ? made : null,
     ].filter((part) => part !== null));
     if (this.#isFirst && layer > 0) {
       this.#isFirst = false;
@@ -458,7 +490,29 @@ class SeeView extends HTMLElement {
     this.#markPlace();
   }
 
+  get #isText() {
+    return this.#sources.kind === "text";
+  }
+
+  /** The token at a time of a map that has one for each; empty for others. */
+  #token(/** @type {number} */ time) {
+    const { layers = [], tokens = [] } = this.#seen ?? {};
+    return layers[0]?.times === this.#layer().times ? (tokens[time] ?? "") : "";
+  }
+
+  /** Which times of the layer the map shows. */
+  #whichTime() {
+    const { times, time } = this.#layer();
+    if (times === 1) return null;
+    if (time === null) return html("p", { class: "soft" }, `${times} times, from left to right`);
+    const frames = this.#seen?.layers[0].times ?? 1;
+    return html("p", { class: "soft which-time" }, times === frames ? `frame ${time}, of 0 to ${times - 1}` : `time ${time}, of 0 to ${times - 1}: frame ${this.#seen?.frame} falls into it`);
+  }
+
   #tableOf(/** @type {OneMap} */ { height, width, values }) {
+    if (this.#isText && isRow({ height, width })) {
+      return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values of the map" }, table("Values of the map by time", ["time", "word", "value"], values.map((value, time) => [String(time), this.#token(time), number(value)])));
+    }
     const rows = Array.from({ length: height }, (_, row) => [String(row), ...values.slice(row * width, (row + 1) * width).map(number)]);
     return html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values of the map" }, table("Values of the map by row and column", ["row", ...Array.from({ length: width }, (_, column) => String(column))], rows));
   }
@@ -486,6 +540,11 @@ class SeeView extends HTMLElement {
     if (!this.#map || !this.#bigMap.isConnected) return;
     const { row, column } = this.#state;
     mark(this.#bigMap, this.#map, { rows: [row, row + 1], columns: [column, column + 1] });
+    // A long row of times is scrolled to the chosen one.
+    const [around, area] = [this.#bigMap.parentElement, this.#bigMap.querySelector(".area")];
+    if (!around || !area) return;
+    const [shown, box] = [around.getBoundingClientRect(), area.getBoundingClientRect()];
+    if (box.left < shown.left || box.right > shown.right) around.scrollLeft += box.left - shown.left - shown.width / 2;
   }
 
   #askForValue() {
@@ -493,7 +552,8 @@ class SeeView extends HTMLElement {
     for (const button of this.#classes.querySelectorAll("[data-class]")) button.setAttribute("aria-pressed", String(button.getAttribute("data-class") === softmax));
     if (softmax !== "") return void this.#askValue({ path: "see/softmax", body: { ...this.#asked(), index: Number(softmax) } });
     if (layer === 0 && of === "values") {
-      this.#value.replaceChildren(html("h2", {}, "Input"), html("p", { class: "soft" }, "The values of the input are given: (pixel − mean) / standard deviation. Choose a layer to see how its values are computed."));
+      if (this.#isText) this.#value.replaceChildren(html("h2", {}, "Input"), html("p", { class: "soft" }, "The values of the input are the numbers of its words in the vocabulary. Choose a layer to see how its values are computed."));
+      else this.#value.replaceChildren(html("h2", {}, "Input"), html("p", { class: "soft" }, "The values of the input are given: (pixel − mean) / standard deviation. Choose a layer to see how its values are computed."));
       return;
     }
     void this.#askValue({ path: "see/value", body: { ...this.#asked(), of, layer, at: [row, column, channel] } });
@@ -502,24 +562,34 @@ class SeeView extends HTMLElement {
   #showValue(/** @type {any} */ found) {
     const isSoftmax = found.rule?.kind === "softmax";
     const isBackward = "origins" in found;
-    const [row, column, channel] = found.at;
-    const title = isSoftmax ? `Probability of ${this.#seen?.model.classes[channel]}` : `${isBackward ? "Gradient by " : ""}${`${found.kind} ${found.layer}`.trim()}, row ${row}, column ${column}, map ${channel}`;
-    const sees = found.sees && !isSoftmax ? html("p", { class: "soft" }, `It sees rows ${found.sees[0][0]} to ${found.sees[0][1] - 1} and columns ${found.sees[1][0]} to ${found.sees[1][1] - 1} of the picture.`) : null;
+    const title = isSoftmax ? `Probability of ${this.#seen?.model.classes[found.at.channel]}` : `${isBackward ? "Gradient by " : ""}${`${found.kind} ${found.layer}`.trim()}, ${place(found.at)}`;
+    const sees = found.sees && !isSoftmax ? html("p", { class: "soft sees" }, this.#sees(found.sees)) : null;
     const parts = isBackward ? backwards(found) : forwards(found, (layer) => this.#title(layer));
     this.#value.replaceChildren(...[html("h2", {}, title), ...parts, sees].filter((part) => part !== null));
     if (!isSoftmax) this.#markWindow(found);
   }
 
+  /** The part of the input that a value depends on. */
+  #sees(/** @type {[number, number][]} */ [times, rows, columns]) {
+    const range = (/** @type {string} */ name, /** @type {[number, number]} */ [from, to]) => (to - from === 1 ? `${name} ${from}` : `${name}s ${from} to ${to - 1}`);
+    if (this.#isText) {
+      const words = (this.#seen?.tokens ?? []).slice(...times).join(" ");
+      return `It sees ${range("word", times)}: ${words === "" ? "behind the end of the text" : words}.`;
+    }
+    const frames = (this.#seen?.layers[0].times ?? 1) > 1 ? `${range("frame", times)}, ` : "";
+    return `It sees ${frames}${range("row", rows)} and ${range("column", columns)} of the picture.`;
+  }
+
   /** Frames the window in the maps that are read, or the places that read the value. */
   #markWindow(/** @type {any} */ found) {
     const terms = "origins" in found
-      ? found.origins.map((/** @type {any} */ origin) => ({ layer: origin.layer, at: origin.at }))
+      ? found.origins.map((/** @type {any} */ origin) => ({ layer: origin.layer, drawn: origin.drawn }))
       : [...found.channels.flatMap((/** @type {any} */ one) => one.terms), ...found.terms];
     for (const part of this.#made.querySelectorAll("[data-layer]")) {
       const layer = Number(part.getAttribute("data-layer"));
       const frame = part.querySelector(".map");
       const [height, width] = this.#seen?.layers[layer].shape ?? [1, 1];
-      if (frame && part.querySelector(".map-button")) mark(frame, { height, width }, areaOf(terms.filter((/** @type {any} */ term) => term.layer === layer).map((/** @type {any} */ term) => term.at)));
+      if (frame && part.querySelector(".map-button")) mark(frame, { height, width }, areaOf(terms.filter((/** @type {any} */ term) => term.layer === layer).map((/** @type {any} */ term) => term.drawn)));
     }
   }
 

@@ -1,10 +1,11 @@
 // All layers as small pictures, from the input to the last one. One map of one layer is chosen.
 import { html, svg } from "./element.js";
 import { family } from "./blocks.js";
+import { isRow } from "./maps.js";
 
 /**
- * A layer of the overview. Layer 0 is the input.
- * @typedef {{ name: string, kind: string, shape: [number, number, number], time: number, size: string, reads: number[], channels: number[],
+ * A layer of the overview. Layer 0 is the input. The shape is that of what is drawn: of several times the map at `time`, or if this is null a row of all.
+ * @typedef {{ name: string, kind: string, shape: [number, number, number], times: number, time: number | null, size: string, reads: number[], channels: number[],
  *   height: number, width: number, kernel: [number, number] | null }} Layer
  */
 
@@ -48,7 +49,7 @@ class LayerStrip extends HTMLElement {
       context.imageSmoothingEnabled = false;
       const scale = SIDE / Math.max(layer.height, layer.width, 1);
       for (let place = 0; place < count; place += 1) {
-        const [width, height] = [layer.width * scale, layer.height * scale];
+        const [width, height] = [layer.width * scale, isRow(layer) ? SIDE / 4 : layer.height * scale];
         context.drawImage(image, index * cell, place * cell, layer.width, layer.height, (SIDE - width) / 2, place * (SIDE + GAP) + (SIDE - height) / 2, width, height);
       }
       canvas.style.width = `${SIDE}px`;

@@ -4,20 +4,22 @@ import { number, shade, short } from "./maps.js";
 import { SIGNED } from "./made.js";
 
 /**
- * @typedef {[number, number, number]} At Row, column and channel.
- * @typedef {{ layer: number, at: At | null, value: number, weight: number, index?: number }} Term
+ * @typedef {{ time: number | null, row: number | null, column: number | null, channel: number }} At A place of a map; what every place of the map has in common is null.
+ * @typedef {[number, number] | null} Drawn Row and column in the picture of a map; null if it shows another time.
+ * @typedef {{ layer: number, at: At | null, drawn: Drawn, value: number, weight: number, index?: number }} Term
  * @typedef {{ count: number, sum: number }} Others
  * @typedef {{ channel: number, sum: number, terms: Term[] }} ChannelSum
- * @typedef {{ kind: string, bias?: number, winner?: number, mean?: number, variance?: number, epsilon?: number, scale?: number, shift?: number,
+ * @typedef {{ kind: string, bias?: number, winner?: number, mean?: number, variance?: number, epsilon?: number, scale?: number, shift?: number, number?: number,
  *   class?: number, temperature?: number }} Rule
  * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, rule: Rule, window: [number, number] | null, channels: ChannelSum[],
- *   other_channels: Others | null, terms: Term[], other_terms: Others | null, count: number, sees?: [[number, number], [number, number]] }} Arithmetic
- * @typedef {{ layer: number, name: string, kind: string, at: At, gradient: number, derivative: number, share: number }} Origin
+ *   other_channels: Others | null, terms: Term[], other_terms: Others | null, count: number, sees?: [number, number][] | null }} Arithmetic
+ * @typedef {{ layer: number, name: string, kind: string, at: At, drawn: Drawn, gradient: number, derivative: number, share: number }} Origin
  * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, origins: Origin[], others: Others | null, count: number, is_last: boolean }} Backward
  */
 
 /** @param {At} at */
-const place = ([row, column, channel]) => `row ${row}, column ${column}, map ${channel}`;
+export const place = ({ time, row, column, channel }) =>
+  [time === null ? null : `time ${time}`, row === null ? null : `row ${row}`, column === null ? null : `column ${column}`, `map ${channel}`].filter((part) => part !== null).join(", ");
 
 /** @param {string} text */
 const line = (text) => html("p", { class: "sum" }, text);
@@ -49,6 +51,8 @@ function terms(found, nameOf) {
       return [line(`${found.kind}(${number(only.value)})`)];
     case "product":
       return [line(found.terms.map(({ value }) => number(value)).join(" × "))];
+    case "entry":
+      return [line(`number ${found.at.channel} in the vector of token ${only.value}`)];
     case "same":
       return [line(`the value of ${nameOf(only.layer)} at ${only.at ? place(only.at) : "the border"}, unchanged`)];
     case "softmax":
@@ -93,9 +97,12 @@ function pooling(found) {
   const { winner } = found.rule;
   const grid = cells(found.terms, height, width, ({ value }) => value, most, "Values in the window", winner);
   return winner === undefined
-    ? [grid, line(`the sum of ${found.terms.length} values × ${number(found.terms[0].weight)} each`)]
-    : [grid, line(`the largest of ${found.terms.length} values`)];
+    ? [scrolled(grid), line(`the sum of ${found.terms.length} values × ${number(found.terms[0].weight)} each`)]
+    : [scrolled(grid), line(`the largest of ${found.terms.length} values`)];
 }
+
+/** A window along time may be wider than the page. @param {Node} grid */
+const scrolled = (grid) => html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The window" }, grid);
 
 /** @param {Arithmetic} found @param {(layer: number) => string} nameOf */
 function sum(found, nameOf) {
@@ -148,6 +155,7 @@ function cells(terms, height, width, pick, most, label, winner) {
 
 /** @param {Backward} found */
 export function backwards(found) {
+  if (found.kind === "tokens") return [line("A token is the number of a word and no quantity, so no gradient goes to it.")];
   if (found.count === 0 && !found.is_last) return [line("No later value reads this one, so its gradient is 0.")];
   if (found.count === 0) return [line("The gradient of the score by its own logit is 1, by the logit of the class it is compared with −1, and by other logits 0."), html("p", { class: "result" }, "= ", html("b", { class: "number" }, number(found.value)))];
   const rows = found.origins.map((origin) => [`${origin.kind} ${origin.name}: ${place(origin.at)}`, number(origin.gradient), `× ${number(origin.derivative)}`, `= ${number(origin.share)}`]);

@@ -3,8 +3,8 @@ import { latest, post } from "./api.js";
 import { checkList } from "./checks.js";
 import { html } from "./element.js";
 
-/** @typedef {{ model: string, picture: string, class: string | null, against: string | null }} PictureQuestion */
-/** @typedef {{ image: string, layer: string, checks: import("./checks.js").Finding[] | null }} Found */
+/** @typedef {{ model: string, picture: string, frame: number | null, class: string | null, against: string | null }} PictureQuestion */
+/** @typedef {{ image: string, layer: string, times: number, checks: import("./checks.js").Finding[] | null }} Found */
 
 const METHODS = { none: "the picture alone", "grad-cam": "Grad-CAM", gradient: "gradient", "smooth-grad": "SmoothGrad", "integrated-gradients": "integrated gradients", occlusion: "occlusion" };
 
@@ -12,6 +12,7 @@ class WhyPicture extends HTMLElement {
   /** @type {PictureQuestion | null} */
   #asked = null;
   #plain = "";
+  #frames = 1;
   /** What is shown: the question as text. */
   #shown = "";
 
@@ -42,15 +43,17 @@ class WhyPicture extends HTMLElement {
   }
 
   /**
-   * @param {{ image: string, name: string, sound: string | null }} picture The picture alone, what it is, and the recording that it shows.
+   * @param {{ image: string | null, name: string, sound: string | null, frames: number }} picture The picture alone, what it is, the recording that it shows, and the
+   *   number of frames of the clip that it is one of.
    * @param {PictureQuestion} asked
    * @param {string} method
    */
-  show({ image, name, sound }, asked, method) {
+  show({ image, name, sound, frames }, asked, method) {
+    this.#frames = frames;
     this.#sound.hidden = sound === null;
     if (sound === null) this.#sound.removeAttribute("src");
     else if (this.#sound.src !== sound) this.#sound.src = sound;
-    [this.#plain, this.#asked] = [image, asked];
+    [this.#plain, this.#asked] = [image ?? "", asked];
     this.#method.value = method in METHODS ? method : "none";
     this.#image.alt = `The picture as the network reads it: ${name}`;
     this.#draw();
@@ -83,10 +86,11 @@ class WhyPicture extends HTMLElement {
     void this.#ask({ ...this.#asked, method: this.#method.value, check: true });
   }
 
-  #found(/** @type {Found} */ { image, layer, checks }, /** @type {string} */ method) {
+  #found(/** @type {Found} */ { image, layer, times, checks }, /** @type {string} */ method) {
     if (method !== this.#method.value) return;
     this.#image.src = image;
-    this.#says.textContent = layer === "" ? "coloured where it supports the class" : `coloured where the map of layer ${layer} supports the class`;
+    const all = this.#frames > 1 && times === 1 ? ", in all frames alike" : "";
+    this.#says.textContent = `coloured where ${layer === "" ? "it" : `the map of layer ${layer}`} supports the class${all}`;
     if (checks) this.#checks.replaceChildren(checkList(checks));
   }
 }

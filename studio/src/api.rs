@@ -44,6 +44,7 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/see/value", post(see::value))
         .route("/see/softmax", post(see::softmax))
         .route("/see/why", post(see::why))
+        .route("/see/frames", post(see::frames))
         .route("/see/kernel", post(see::kernel))
         .route("/kernels", get(see::kernels))
         .route("/words", post(words::words))

@@ -18,7 +18,7 @@ Examples:
   hubel explain runs/mnist-cnn 7.png --layer 3 --at 4,7,5 --backward    the arithmetic of one value
   hubel explain photo.jpg --kernel sobel-x                a filter made by hand; needs no model
   hubel explain runs/reviews-kim2014 --text 'gorgeous, witty and never dull' --check    which words support the class
-  hubel explain runs/reviews-kim2014 --text 'witty and never dull' --layer 1 --at 2,0,0,5    the value of filter 5 at time 2
+  hubel explain runs/reviews-kim2014 --text 'witty and never dull' --layer 1.0.0 --at 2,0,0,5    the value of filter 5 at time 2
 
 Layers have the names that `hubel inspect` shows. Kernels by name: edge, sobel-x, sobel-y, blur, sharpen, corner, curve.")]
 pub(crate) struct Explain {

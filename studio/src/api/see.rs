@@ -7,7 +7,7 @@ mod why;
 pub(super) use self::kernel::{apply as kernel, names as kernels};
 pub(super) use self::maps::{layer, map};
 pub(super) use self::values::{softmax, value};
-pub(super) use self::why::why;
+pub(super) use self::why::{frames, why};
 
 use std::sync::Arc;
 

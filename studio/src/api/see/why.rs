@@ -1,7 +1,10 @@
 //! Which places of a picture support a class, and whether that can be trusted.
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use hubel::data::Prepared;
+use hubel::explain::frames::Frames;
 use hubel::explain::occlusion::Occlusion;
 use hubel::explain::{Checks, Method, Question, draw};
 use hubel::{Error, Score};
@@ -52,14 +55,31 @@ pub(in crate::api) async fn why(
     Json(why): Json<Why>,
 ) -> Result<Json<Value>, Refusal> {
     let answer = blocking(move || {
-        // The memory of the model is free for other requests meanwhile.
-        let (loaded, prepared, score) = look(&shared, &why.asked, |loaded, eyes, score| {
-            let seen = eyes.seen.as_ref().expect("a picture was looked at");
-            Ok((loaded.clone(), seen.sight.pixels()?.clone(), score))
-        })?;
+        let (loaded, prepared, score) = looked_at(&shared, &why.asked)?;
         Ok::<_, Refusal>(explained(&loaded, &why, prepared, score)?)
     });
     answer.await?.map(Json)
+}
+
+/// `POST /api/see/frames`: what the score loses without each frame of a clip.
+pub(in crate::api) async fn frames(
+    State(shared): State<Shared>,
+    Json(asked): Json<PictureQuestion>,
+) -> Result<Json<Value>, Refusal> {
+    let answer = blocking(move || {
+        let (loaded, prepared, score) = looked_at(&shared, &asked)?;
+        let found = Frames::of(&cpu(), &loaded.model, &prepared.tensor, &score)?;
+        Ok::<_, Refusal>(json!({ "supports": found.supports, "score": found.score }))
+    });
+    answer.await?.map(Json)
+}
+
+/// The asked picture and score. The memory of the model is free for other requests afterwards.
+fn looked_at(shared: &Shared, asked: &PictureQuestion) -> Result<(Arc<Loaded>, Prepared, Score), Refusal> {
+    look(shared, asked, |loaded, eyes, score| {
+        let seen = eyes.seen.as_ref().expect("a picture was looked at");
+        Ok((loaded.clone(), seen.sight.pixels()?.clone(), score))
+    })
 }
 
 fn explained(loaded: &Loaded, why: &Why, prepared: Prepared, score: Score) -> hubel::Result<Value> {
