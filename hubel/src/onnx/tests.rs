@@ -132,7 +132,7 @@ fn random(network: &str, shape: Shape, classes: usize) -> Model {
 /// Networks with each layer that is written, at odd settings.
 const ODD: [(&str, [usize; 3]); 14] = [
     (
-        "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2))-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
+        "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2), round=floor)-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
     ),
     (

@@ -17,7 +17,7 @@ pub(super) struct Reader<'s> {
     source: &'s Source,
     pub(super) draft: Draft,
     /// The values by the names that the file gives them.
-    values: HashMap<&'s str, Value>,
+    pub(super) values: HashMap<&'s str, Value>,
     /// Images of a batch.
     batch: usize,
     /// Why nodes were refused.

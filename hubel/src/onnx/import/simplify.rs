@@ -190,7 +190,8 @@ fn join(draft: &mut Draft, readers: &[usize], node: usize) {
     let joined = match (&draft.nodes[before].operation, &draft.nodes[node].operation) {
         (first, Operation::Clip { least, most }) => match limits(first) {
             Some((low, high)) if readers[before] == 1 => {
-                limited(low.clamp(*least, *most), high.clamp(*least, *most))
+                let within = |value: f32| value.max(*least).min(*most);
+                limited(within(low), within(high))
             }
             _ => {
                 draft.nodes[node].operation = limited(*least, *most);

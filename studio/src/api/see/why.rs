@@ -75,7 +75,10 @@ pub(in crate::api) async fn frames(
 }
 
 /// The asked picture and score. The memory of the model is free for other requests afterwards.
-fn looked_at(shared: &Shared, asked: &PictureQuestion) -> Result<(Arc<Loaded>, Prepared, Score), Refusal> {
+fn looked_at(
+    shared: &Shared,
+    asked: &PictureQuestion,
+) -> Result<(Arc<Loaded>, Prepared, Score), Refusal> {
     look(shared, asked, |loaded, eyes, score| {
         let seen = eyes.seen.as_ref().expect("a picture was looked at");
         Ok((loaded.clone(), seen.sight.pixels()?.clone(), score))
