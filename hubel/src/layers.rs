@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv;
 mod embedding;
 mod linear;
+mod lrn;
 mod pool;
 mod time;
 pub(crate) mod torch;
@@ -22,6 +23,7 @@ pub use conv::Conv;
 pub(crate) use embedding::missing as missing_embedding;
 use hubel_kernels::over_time;
 pub(crate) use linear::for_kernels as linear_for_kernels;
+pub use lrn::LocalResponse;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 pub use time::{TimeConv, TimePadding, TimePool};
@@ -50,6 +52,8 @@ pub enum Layer {
         /// Weight of the new batch in the running statistics; 0.1 by default.
         momentum: f32,
     },
+    /// Local response normalisation over the channels of each pixel.
+    Lrn(LocalResponse),
     /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// Convolution along time.
@@ -126,7 +130,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 33] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -136,6 +140,7 @@ pub(crate) const NAMES: [&str; 32] = [
     "adaptiveavgpool",
     "adaptivemaxpool",
     "batchnorm",
+    "lrn",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -166,6 +171,7 @@ pub(crate) fn canonical(name: &str) -> String {
     let name = name.to_lowercase().replace('_', "");
     match name.strip_suffix("2d").unwrap_or(&name) {
         "pool" => "maxpool",
+        "localresponsenorm" => "lrn",
         "fc" => "linear",
         "swish" => "silu",
         "conv1d" => "timeconv",
@@ -215,6 +221,7 @@ impl Layer {
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
+            "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -248,6 +255,7 @@ impl Layer {
             }
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
+            Self::Lrn(lrn) => lrn.resolve(input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -401,6 +409,7 @@ impl fmt::Display for Layer {
             Self::BatchNorm { epsilon, momentum } => {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
+            Self::Lrn(lrn) => lrn.fmt(f),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

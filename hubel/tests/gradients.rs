@@ -44,6 +44,7 @@ const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=
 /// Products with factors of channels, as in squeeze-and-excitation, and with maps.
 const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
     -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
+const RESPONSES: &str = "conv(7)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.8, beta=0.6, bias=2)-tanh-flatten-fc(9)-lrn(9, alpha=1)-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -99,6 +100,7 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    Lrn: [RESPONSES],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -121,6 +123,7 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    Lrn: [RESPONSES],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],

@@ -6,6 +6,7 @@ use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
 use super::windows::{ConvolutionWindows, PoolingWindows, Source};
+use crate::layers::LocalResponse;
 use crate::network::{Operation, Role};
 use crate::{Error, Place, Result, Shape};
 
@@ -89,6 +90,13 @@ pub enum Rule {
     Entry {
         /// The number.
         number: f32,
+    },
+    /// value of one term / (bias + alpha / size · Σ value²)^beta over all terms
+    LocalResponse {
+        /// The index of the term that is normalised.
+        own: usize,
+        /// The settings of the layer.
+        settings: LocalResponse,
     },
     /// The product of two terms.
     Product,
@@ -179,6 +187,7 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
+        Operation::Lrn(settings) => without_window(value.local_response(*settings)),
         Operation::Dropout(_) => without_window(value.same(0, at)),
         Operation::Concat => without_window(value.side_by_side()),
         Operation::Multiply => without_window(value.product()),
@@ -292,6 +301,9 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
         Rule::Entry { number } => f64::from(number),
+        Rule::LocalResponse { own, settings } => {
+            value(own) / base_of(settings, terms).powf(settings.beta.into())
+        }
         Rule::Product => value(0) * value(1),
         Rule::Same => value(0),
         Rule::Softmax { class, temperature } => {
@@ -301,6 +313,13 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
             1.0 / powers.sum::<f64>()
         }
     }
+}
+
+/// What a local response normalisation divides by, before the power.
+fn base_of(settings: LocalResponse, terms: &[Term]) -> f64 {
+    let squares = terms.iter().map(|term| f64::from(term.value).powi(2));
+    f64::from(settings.bias)
+        + f64::from(settings.alpha) / settings.size as f64 * squares.sum::<f64>()
 }
 
 /// A value in the map of a node.
@@ -488,6 +507,23 @@ impl Value<'_> {
             ..term
         };
         (Rule::Function(function), vec![term])
+    }
+
+    fn local_response(&self, settings: LocalResponse) -> (Rule, Vec<Term>) {
+        let channels = settings.around(self.at.channel, self.input(0).channels);
+        let own = self.at.channel - channels.start;
+        let terms = channels.map(|channel| self.term(0, Place { channel, ..self.at }, 1.0));
+        let mut terms: Vec<Term> = terms.collect();
+        let base = base_of(settings, &terms);
+        let power = base.powf(-f64::from(settings.beta));
+        let value = f64::from(terms[own].value);
+        let each =
+            2.0 * f64::from(settings.alpha) * f64::from(settings.beta) / settings.size as f64;
+        for (place, term) in terms.iter_mut().enumerate() {
+            let direct = if place == own { power } else { 0.0 };
+            term.derivative = direct - each * value * f64::from(term.value) * power / base;
+        }
+        (Rule::LocalResponse { own, settings }, terms)
     }
 
     fn sum_of_inputs(&self) -> (Rule, Vec<Term>) {

@@ -74,6 +74,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
             Operation::BatchNorm { .. }
                 | Operation::Activation(_)
                 | Operation::Dropout(_)
+                | Operation::Lrn(_)
                 | Operation::Add
                 | Operation::Concat
                 | Operation::Multiply

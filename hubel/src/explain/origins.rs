@@ -111,6 +111,10 @@ fn derivatives(
         }
         Operation::Flatten => vec![Place::new(0, 0, from.index(at))],
         Operation::Concat => side_by_side(explainer, reader, node, at),
+        // The sum of a channel has the same channels around it.
+        Operation::Lrn(settings) => (settings.around(at.channel, from.channels))
+            .map(|channel| Place { channel, ..at })
+            .collect(),
         // A factor of a channel is read at all its places.
         Operation::Multiply if own.shape != from => (0..own.shape.height)
             .flat_map(|row| (0..own.shape.width).map(move |column| Place { row, column, ..at }))

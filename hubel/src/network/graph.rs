@@ -1,5 +1,5 @@
 //! The flat form of a network for one input: nodes in evaluation order, with shapes, names and tensors.
-use crate::layers::{Activation, PaddingMode, activation};
+use crate::layers::{Activation, LocalResponse, PaddingMode, activation};
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape};
 
@@ -82,6 +82,8 @@ pub enum Operation {
         /// Weight of the new batch in the running statistics.
         momentum: f32,
     },
+    /// Local response normalisation over the channels of each pixel.
+    Lrn(LocalResponse),
     /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// A map as one vector.
@@ -310,6 +312,7 @@ impl Graph {
                 .flat_map(|&input| self.flattened_maps(input))
                 .collect(),
             Operation::BatchNorm { .. }
+            | Operation::Lrn(_)
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -403,6 +406,7 @@ impl Operation {
             Self::AdaptiveAvgPool => "adaptiveavgpool",
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
+            Self::Lrn(_) => "lrn",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -130,7 +130,7 @@ fn random(network: &str, shape: Shape, classes: usize) -> Model {
 }
 
 /// Networks with each layer that is written, at odd settings.
-const ODD: [(&str, [usize; 3]); 14] = [
+const ODD: [(&str, [usize; 3]); 15] = [
     (
         "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2), round=floor)-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
@@ -182,6 +182,10 @@ const ODD: [(&str, [usize; 3]); 14] = [
     (
         "conv(6)-globalavgpool-flatten-multiply[linear(6) | sigmoid]-linear(classes)",
         [8, 9, 3],
+    ),
+    (
+        "conv(7)-lrn(3, alpha=0.5)-relu-lrn(5, alpha=0.9, beta=0.6, bias=2)-globalavgpool-linear(classes)",
+        [6, 8, 3],
     ),
     (
         "maxpool(2, stride=3, round=ceil)-conv(5, kernel=2)-avgpool((2,1), stride=(1,2), round=floor)-flatten-linear(classes)",

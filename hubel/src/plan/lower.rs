@@ -143,6 +143,7 @@ impl Lowering<'_> {
             Operation::BatchNorm { epsilon, momentum } => {
                 Kind::Normalisation(self.normalisation(i, *epsilon, *momentum))
             }
+            Operation::Lrn(lrn) => Kind::Lrn(lrn.for_kernels(node.shape.channels)),
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Add => Kind::Add {
                 activation: Activation::Identity,

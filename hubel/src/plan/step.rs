@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::Pass;
+use hubel_kernels::lrn::Lrn;
 use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
@@ -96,6 +97,7 @@ pub(crate) enum Kind {
     Embedding(Embedding),
     Normalisation(Normalisation),
     Activation(Activation),
+    Lrn(Lrn),
     Dropout {
         probability: f32,
         layer: u64,
@@ -325,6 +327,7 @@ impl Kind {
             Self::Normalisation(step) if step.by_reader => return "batch norm statistics".into(),
             Self::Normalisation(_) => "batch norm".into(),
             Self::Activation(activation) => format!("{activation:?}").to_lowercase(),
+            Self::Lrn(_) => "local response norm".into(),
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),

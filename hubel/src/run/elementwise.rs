@@ -19,6 +19,7 @@ impl Step {
             Kind::Activation(function) => {
                 activation::forward(cpu, *function, &input(0)[..output.len()], output)
             }
+            Kind::Lrn(lrn) => lrn.forward(cpu, &input(0)[..output.len()], output),
             Kind::Dropout { probability, layer } => {
                 let seed = context.seed ^ layer.wrapping_mul(LAYER);
                 dropout::apply(
@@ -110,6 +111,11 @@ impl Step {
                         gradient,
                         target.accumulate,
                     );
+                }
+                Kind::Lrn(lrn) => {
+                    let input = &workspace.values[self.inputs[0]][..output_gradient.len()];
+                    let gradient = &mut gradient[..output_gradient.len()];
+                    lrn.backward(cpu, input, output_gradient, gradient, target.accumulate);
                 }
                 Kind::Dropout { probability, layer } => {
                     let seed = context.seed ^ layer.wrapping_mul(LAYER);

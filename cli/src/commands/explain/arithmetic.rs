@@ -172,6 +172,14 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
             "  number {} in the vector of this token",
             found.at.channel
         )),
+        Rule::LocalResponse { own, settings } => lines.push(format!(
+            "  {} / ({} + {} / {} · the sum of their squares)^{}",
+            number(found.terms[own].value),
+            number(settings.bias),
+            number(settings.alpha),
+            settings.size,
+            number(settings.beta)
+        )),
         Rule::Product => lines.push("  the product of both".into()),
         Rule::Same => lines.push("  unchanged".into()),
         Rule::Softmax { class, temperature } => {
@@ -354,6 +362,14 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
         Rule::Entry { number } => {
             json!({ "kind": "entry", "number": console::decimal(number) })
         }
+        Rule::LocalResponse { own, settings } => json!({
+            "kind": "local-response",
+            "own": own,
+            "size": settings.size,
+            "alpha": console::decimal(settings.alpha),
+            "beta": console::decimal(settings.beta),
+            "bias": console::decimal(settings.bias),
+        }),
         Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {

@@ -197,6 +197,15 @@ impl Writer<'_> {
                     });
                 Value { name, ..input }
             }
+            Operation::Lrn(lrn) => {
+                let input = self.map(before, &name)?;
+                of_map(self.builder.node("LRN", &name, &[&input], |node| {
+                    (node.int("size", lrn.size as i64))
+                        .float("alpha", lrn.alpha)
+                        .float("beta", lrn.beta)
+                        .float("bias", lrn.bias)
+                }))
+            }
             Operation::Dropout(_) | Operation::Activation(Activation::Identity) => {
                 self.values[before].clone()
             }

@@ -5,7 +5,7 @@ use crate::onnx::constant::{Constant, Values};
 use crate::onnx::proto::data_type;
 
 /// The most values that an expanded constant may have: a short file must not fill the memory.
-const MOST: usize = 1 << 26;
+const MOST: usize = 1 << 27;
 
 /// The result of a node whose inputs are constants; `None` if hubel does not compute this operator.
 pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {

@@ -7,7 +7,7 @@ use super::draft::{Draft, Node, Operation};
 use super::view::{Axis, Part, View, order_of, whole};
 use super::{Image, folding, window};
 use crate::Shape;
-use crate::layers::{Activation, Conv, Layer, Outputs, PaddingMode, addressable};
+use crate::layers::{Activation, Conv, Layer, LocalResponse, Outputs, PaddingMode, addressable};
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::file::{self, Source};
 use crate::onnx::proto;
@@ -20,9 +20,14 @@ pub(super) struct Reader<'s> {
     pub(super) values: HashMap<&'s str, Value>,
     /// Images of a batch.
     batch: usize,
+    /// Number of values of the constants that nodes have computed.
+    computed: usize,
     /// Why nodes were refused.
     pub(super) problems: Vec<String>,
 }
+
+/// The most values that all computed constants may have together: a short file must not fill the memory.
+const MOST_COMPUTED: usize = 1 << 28;
 
 /// The result of a node, or why hubel does not read it.
 type Outcome = Result<View, String>;
@@ -50,6 +55,7 @@ impl<'s> Reader<'s> {
             draft,
             values,
             batch: image.batch,
+            computed: 0,
             problems: Vec::new(),
         })
     }
@@ -120,6 +126,10 @@ impl<'s> Reader<'s> {
         if call.inputs.iter().all(is_constant) {
             let folded = folding::fold(call)?;
             let constant = folded.ok_or("hubel does not compute this operator for constants")?;
+            self.computed = self.computed.saturating_add(constant.values.len());
+            if self.computed > MOST_COMPUTED {
+                return Err("the constants that the file computes have too many values".into());
+            }
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
         if matches!(call.kind(), "Shape" | "Size") {
@@ -177,6 +187,7 @@ impl<'s> Reader<'s> {
             "Div" => self.quotient(call),
             "Concat" => self.concat(call),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" => self.rearranged(call),
+            "LRN" => self.local_response(call),
             "Relu" => self.activation(call, Activation::Relu),
             "Sigmoid" => self.activation(call, Activation::Sigmoid),
             "Tanh" => self.activation(call, Activation::Tanh),
@@ -311,6 +322,17 @@ impl<'s> Reader<'s> {
     }
 
     fn global(&mut self, call: &Call, layer: Layer) -> Outcome {
+        self.layer(call, layer, Vec::new(), None)
+    }
+
+    fn local_response(&mut self, call: &Call) -> Outcome {
+        let size = call.int("size").unwrap_or(0);
+        let layer = Layer::Lrn(LocalResponse {
+            size: usize::try_from(size).map_err(|_| format!("its size is {size}"))?,
+            alpha: call.float("alpha").unwrap_or(1e-4),
+            beta: call.float("beta").unwrap_or(0.75),
+            bias: call.float("bias").unwrap_or(1.0),
+        });
         self.layer(call, layer, Vec::new(), None)
     }
 

@@ -205,6 +205,14 @@ fn rule(found: &Arithmetic) -> Value {
         }
         Rule::Function(_) => json!({ "kind": "function" }),
         Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
+        Rule::LocalResponse { own, settings } => json!({
+            "kind": "local-response",
+            "own": own,
+            "size": settings.size,
+            "alpha": settings.alpha,
+            "beta": settings.beta,
+            "bias": settings.bias,
+        }),
         Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
