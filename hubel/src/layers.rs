@@ -3,6 +3,7 @@ pub(crate) mod activation;
 mod along_axis;
 pub(crate) mod arguments;
 mod batch_norm;
+mod channels;
 mod conv;
 mod embedding;
 mod linear;
@@ -49,6 +50,18 @@ pub enum Layer {
         epsilon: f32,
         /// Weight of the new batch in the running statistics; 0.1 by default.
         momentum: f32,
+    },
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups, which divides the number of channels.
+        groups: usize,
     },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
@@ -126,7 +139,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 34] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -136,6 +149,8 @@ pub(crate) const NAMES: [&str; 32] = [
     "adaptiveavgpool",
     "adaptivemaxpool",
     "batchnorm",
+    "channels",
+    "shuffle",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -168,6 +183,7 @@ pub(crate) fn canonical(name: &str) -> String {
         "pool" => "maxpool",
         "fc" => "linear",
         "swish" => "silu",
+        "channelshuffle" => "shuffle",
         "conv1d" => "timeconv",
         "maxpool1d" => "timemaxpool",
         "avgpool1d" => "timeavgpool",
@@ -215,6 +231,8 @@ impl Layer {
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
+            "channels" => channels::parse_part(arguments)?,
+            "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -248,6 +266,8 @@ impl Layer {
             }
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
+            Self::Channels { first, count } => channels::resolve_part(first, count, input),
+            Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -401,6 +421,8 @@ impl fmt::Display for Layer {
             Self::BatchNorm { epsilon, momentum } => {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
+            Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
+            Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

@@ -82,6 +82,18 @@ pub enum Operation {
         /// Weight of the new batch in the running statistics.
         momentum: f32,
     },
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups.
+        groups: usize,
+    },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// A map as one vector.
@@ -384,6 +396,17 @@ impl Role {
 }
 
 impl Operation {
+    /// For an operation that moves channels, the channel of its input that `channel` of its output is. The input has `channels` channels.
+    pub(crate) fn moved_channel(&self, channel: usize, channels: usize) -> Option<usize> {
+        match self {
+            Self::Channels { first, .. } => Some(first + channel),
+            Self::Shuffle { groups } => {
+                Some(channel % groups * (channels / groups) + channel / groups)
+            }
+            _ => None,
+        }
+    }
+
     /// Its kind, by its name in architecture text.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -403,6 +426,8 @@ impl Operation {
             Self::AdaptiveAvgPool => "adaptiveavgpool",
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
+            Self::Channels { .. } => "channels",
+            Self::Shuffle { .. } => "shuffle",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -118,7 +118,7 @@ fn random(network: &str, shape: Shape, classes: usize) -> Model {
 }
 
 /// Networks with each layer that is written, at odd settings.
-const ODD: [(&str, [usize; 3]); 14] = [
+const ODD: [(&str, [usize; 3]); 16] = [
     (
         "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2))-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
@@ -169,6 +169,14 @@ const ODD: [(&str, [usize; 3]); 14] = [
     ),
     (
         "conv(6)-globalavgpool-flatten-multiply[linear(6) | sigmoid]-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(6)-shuffle(3)-concat[channels(0, 2) | channels(1, 4)-conv(4, kernel=1)]-shuffle(2)-relu-flatten-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(6)-globalavgpool-flatten-channels(1, 4)-shuffle(2)-residual[linear(4)-shuffle(2)]-linear(classes)",
         [8, 9, 3],
     ),
     (

@@ -126,6 +126,9 @@ fn layers() -> impl Strategy<Value = Layer> {
             outputs: outputs.map_or(Outputs::Classes, Outputs::Number),
             bias,
         }),
+        (any::<usize>(), any::<usize>())
+            .prop_map(|(first, count)| Layer::Channels { first, count }),
+        any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),
         Just(Layer::Flatten),
         Just(Layer::MaxOverTime),
         Just(Layer::AvgOverTime),

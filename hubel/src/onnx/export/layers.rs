@@ -220,6 +220,16 @@ impl Writer<'_> {
                 let name = self.activation(*activation, &input.name, &name);
                 Value { name, ..input }
             }
+            Operation::Channels { first, count } => {
+                let input = self.values[before].clone();
+                let name = self.part_of_channels(&input.name, *first, *count, &name);
+                Value { name, ..input }
+            }
+            Operation::Shuffle { groups } => {
+                let input = self.values[before].clone();
+                let name = self.shuffled(&input, node.shape, *groups, &name);
+                Value { name, ..input }
+            }
             Operation::Add => self.joined(node, &name, "Add", |node| node)?,
             Operation::Multiply => self.joined(node, &name, "Mul", |node| node)?,
             Operation::Concat => self.joined(node, &name, "Concat", |node| node.int("axis", 1))?,
@@ -332,6 +342,46 @@ impl Writer<'_> {
         Ok(self.builder.node(kind, name, &[&input], |node| {
             node.ints("kernel_shape", &kernel).ints("strides", &kernel)
         }))
+    }
+
+    fn part_of_channels(&mut self, input: &str, first: usize, count: usize, name: &str) -> String {
+        let mut integers = |what: &str, value: usize| {
+            (self.builder).integers(&format!("{name}/{what}"), &[value as i64])
+        };
+        let (start, end) = (integers("start", first), integers("end", first + count));
+        let axis = integers("axis", 1);
+        self.builder
+            .node("Slice", name, &[input, &start, &end, &axis], |node| node)
+    }
+
+    /// The channels seen as `[groups, channels/groups]`, transposed, and seen as one axis again.
+    fn shuffled(&mut self, input: &Value, shape: Shape, groups: usize, name: &str) -> String {
+        let places = match input.is_row {
+            true => Vec::new(),
+            false => vec![shape.height, shape.width],
+        };
+        let split = [&[groups, shape.channels / groups][..], &places].concat();
+        let split = self.reshaped(&input.name, &split, &format!("{name}/groups"));
+        let order = [&[0, 2, 1][..], &[3, 4][..places.len()]].concat();
+        let transposed = format!("{name}/transposed");
+        let transposed = self
+            .builder
+            .node("Transpose", &transposed, &[&split], |node| {
+                node.ints("perm", &order)
+            });
+        let joined = [&[shape.channels][..], &places].concat();
+        self.reshaped(&transposed, &joined, name)
+    }
+
+    /// The values of each image with these sizes.
+    fn reshaped(&mut self, input: &str, sizes: &[usize], name: &str) -> String {
+        // 0 keeps the size of the batch.
+        let sizes: Vec<i64> = std::iter::once(0)
+            .chain(sizes.iter().map(|size| *size as i64))
+            .collect();
+        let sizes = self.builder.integers(&format!("{name}/sizes"), &sizes);
+        self.builder
+            .node("Reshape", name, &[input, &sizes], |node| node)
     }
 
     fn activation(&mut self, activation: Activation, input: &str, name: &str) -> String {
