@@ -3,6 +3,7 @@ pub(crate) mod activation;
 mod along_axis;
 pub(crate) mod arguments;
 mod batch_norm;
+mod channels;
 mod conv;
 mod embedding;
 mod linear;
@@ -54,6 +55,18 @@ pub enum Layer {
     },
     /// Local response normalisation over the channels of each pixel.
     Lrn(LocalResponse),
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups, which divides the number of channels.
+        groups: usize,
+    },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// Convolution along time.
@@ -130,7 +143,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 33] = [
+pub(crate) const NAMES: [&str; 38] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -141,6 +154,8 @@ pub(crate) const NAMES: [&str; 33] = [
     "adaptivemaxpool",
     "batchnorm",
     "lrn",
+    "channels",
+    "shuffle",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -161,6 +176,9 @@ pub(crate) const NAMES: [&str; 33] = [
     "hardswish",
     "gelu",
     "hardsigmoid",
+    "elu",
+    "mish",
+    "clip",
     "residual",
     "concat",
     "multiply",
@@ -174,6 +192,7 @@ pub(crate) fn canonical(name: &str) -> String {
         "localresponsenorm" => "lrn",
         "fc" => "linear",
         "swish" => "silu",
+        "channelshuffle" => "shuffle",
         "conv1d" => "timeconv",
         "maxpool1d" => "timemaxpool",
         "avgpool1d" => "timeavgpool",
@@ -222,6 +241,8 @@ impl Layer {
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
             "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
+            "channels" => channels::parse_part(arguments)?,
+            "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -256,6 +277,8 @@ impl Layer {
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Lrn(lrn) => lrn.resolve(input),
+            Self::Channels { first, count } => channels::resolve_part(first, count, input),
+            Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -410,6 +433,8 @@ impl fmt::Display for Layer {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
             Self::Lrn(lrn) => lrn.fmt(f),
+            Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
+            Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

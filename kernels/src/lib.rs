@@ -24,6 +24,7 @@ pub mod over_time;
 pub mod pad;
 pub mod pool;
 pub mod reference;
+pub mod selection;
 mod shape;
 mod simd;
 pub mod softmax;

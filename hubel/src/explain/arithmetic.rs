@@ -100,7 +100,7 @@ pub enum Rule {
     },
     /// The product of two terms.
     Product,
-    /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
+    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
     Softmax {
@@ -189,6 +189,11 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
         Operation::Lrn(settings) => without_window(value.local_response(*settings)),
         Operation::Dropout(_) => without_window(value.same(0, at)),
+        Operation::Channels { .. } | Operation::Shuffle { .. } => {
+            let channel = (own.operation).moved_channel(at.channel, value.input(0).channels);
+            let channel = channel.expect("the operation moves channels");
+            without_window(value.same(0, Place { channel, ..at }))
+        }
         Operation::Concat => without_window(value.side_by_side()),
         Operation::Multiply => without_window(value.product()),
     };

@@ -78,6 +78,14 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
             .iter()
             .map(|input| part(*input, channel))
             .collect(),
+        Operation::Channels { .. } | Operation::Shuffle { .. } => {
+            let input = own.inputs[0];
+            let moved = (own.operation).moved_channel(channel, nodes[input].shape.channels);
+            moved
+                .map(|channel| part(input, channel))
+                .into_iter()
+                .collect()
+        }
         Operation::Concat => {
             let mut rest = channel;
             let mut parts = Vec::new();

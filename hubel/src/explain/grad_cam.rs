@@ -73,6 +73,8 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
             operation,
             Operation::BatchNorm { .. }
                 | Operation::Activation(_)
+                | Operation::Channels { .. }
+                | Operation::Shuffle { .. }
                 | Operation::Dropout(_)
                 | Operation::Lrn(_)
                 | Operation::Add

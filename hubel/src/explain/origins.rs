@@ -110,6 +110,13 @@ fn derivatives(
                 .collect());
         }
         Operation::Flatten => vec![Place::new(0, 0, from.index(at))],
+        Operation::Channels { .. } | Operation::Shuffle { .. } => (0..own.shape.channels)
+            .filter(|channel| {
+                let moved = own.operation.moved_channel(*channel, from.channels);
+                moved == Some(at.channel)
+            })
+            .map(|channel| Place { channel, ..at })
+            .collect(),
         Operation::Concat => side_by_side(explainer, reader, node, at),
         // The sum of a channel has the same channels around it.
         Operation::Lrn(settings) => (settings.around(at.channel, from.channels))

@@ -84,6 +84,18 @@ pub enum Operation {
     },
     /// Local response normalisation over the channels of each pixel.
     Lrn(LocalResponse),
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups.
+        groups: usize,
+    },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// A map as one vector.
@@ -387,6 +399,17 @@ impl Role {
 }
 
 impl Operation {
+    /// For an operation that moves channels, the channel of its input that `channel` of its output is. The input has `channels` channels.
+    pub(crate) fn moved_channel(&self, channel: usize, channels: usize) -> Option<usize> {
+        match self {
+            Self::Channels { first, .. } => Some(first + channel),
+            Self::Shuffle { groups } => {
+                Some(channel % groups * (channels / groups) + channel / groups)
+            }
+            _ => None,
+        }
+    }
+
     /// Its kind, by its name in architecture text.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -407,6 +430,8 @@ impl Operation {
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
             Self::Lrn(_) => "lrn",
+            Self::Channels { .. } => "channels",
+            Self::Shuffle { .. } => "shuffle",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -8,6 +8,7 @@ use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::selection::Selection;
 
 use super::convolution::{Convolution, Needs, Tensors};
 use super::step::{Backward, Embedding, Kind, Normalisation, OverTime, Step};
@@ -145,6 +146,12 @@ impl Lowering<'_> {
             }
             Operation::Lrn(lrn) => Kind::Lrn(lrn.for_kernels(node.shape.channels)),
             Operation::Activation(activation) => Kind::Activation(*activation),
+            Operation::Channels { .. } | Operation::Shuffle { .. } => {
+                let taken = (0..node.shape.channels)
+                    .filter_map(|channel| node.operation.moved_channel(channel, from.channels));
+                let taken: Vec<usize> = taken.collect();
+                Kind::Selection(Selection::new(from.channels, &taken))
+            }
             Operation::Add => Kind::Add {
                 activation: Activation::Identity,
             },

@@ -8,6 +8,7 @@ use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::selection::Selection;
 
 use super::chain::Chain;
 use super::convolution::Convolution;
@@ -112,6 +113,8 @@ pub(crate) enum Kind {
         channels: Vec<usize>,
         pixels: usize,
     },
+    /// Some channels of the input, in another order.
+    Selection(Selection),
     /// The first input times the second.
     Multiply(Product),
 }
@@ -331,6 +334,7 @@ impl Kind {
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
+            Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };
         let mut parts = vec![plain];

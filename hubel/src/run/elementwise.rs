@@ -1,4 +1,4 @@
-//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, borders.
+//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, channels, borders.
 use hubel_kernels::add::{self, Channels};
 use hubel_kernels::{Cpu, activation, dropout, pad};
 
@@ -67,6 +67,10 @@ impl Step {
                     );
                     offset += count;
                 }
+            }
+            Kind::Selection(selection) => {
+                let length = selection.input_len(output.len());
+                selection.forward(cpu, &input(0)[..length], output);
             }
             Kind::Multiply(product) => {
                 let factors = &input(1)[..output.len() / product.pixels];
@@ -141,6 +145,11 @@ impl Step {
                         },
                     );
                     add::copy_channels(cpu, from, to, channels[i], target.accumulate);
+                }
+                Kind::Selection(selection) => {
+                    let length = selection.input_len(output_gradient.len());
+                    let gradient = &mut gradient[..length];
+                    selection.backward(cpu, output_gradient, gradient, target.accumulate);
                 }
                 Kind::Multiply(product) => {
                     let length = output_gradient.len();

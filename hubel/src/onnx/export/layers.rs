@@ -229,6 +229,16 @@ impl Writer<'_> {
                 let name = self.activation(*activation, &input.name, &name);
                 Value { name, ..input }
             }
+            Operation::Channels { first, count } => {
+                let input = self.values[before].clone();
+                let name = self.part_of_channels(&input.name, *first, *count, &name);
+                Value { name, ..input }
+            }
+            Operation::Shuffle { groups } => {
+                let input = self.values[before].clone();
+                let name = self.shuffled(&input, node.shape, *groups, &name);
+                Value { name, ..input }
+            }
             Operation::Add => self.joined(node, &name, "Add", |node| node)?,
             Operation::Multiply => self.joined(node, &name, "Mul", |node| node)?,
             Operation::Concat => self.joined(node, &name, "Concat", |node| node.int("axis", 1))?,
@@ -343,17 +353,52 @@ impl Writer<'_> {
         }))
     }
 
+    fn part_of_channels(&mut self, input: &str, first: usize, count: usize, name: &str) -> String {
+        let mut integers = |what: &str, value: usize| {
+            (self.builder).integers(&format!("{name}/{what}"), &[value as i64])
+        };
+        let (start, end) = (integers("start", first), integers("end", first + count));
+        let axis = integers("axis", 1);
+        self.builder
+            .node("Slice", name, &[input, &start, &end, &axis], |node| node)
+    }
+
+    /// The channels seen as `[groups, channels/groups]`, transposed, and seen as one axis again.
+    fn shuffled(&mut self, input: &Value, shape: Shape, groups: usize, name: &str) -> String {
+        let places = match input.is_row {
+            true => Vec::new(),
+            false => vec![shape.height, shape.width],
+        };
+        let split = [&[groups, shape.channels / groups][..], &places].concat();
+        let split = self.reshaped(&input.name, &split, &format!("{name}/groups"));
+        let order = [&[0, 2, 1][..], &[3, 4][..places.len()]].concat();
+        let transposed = format!("{name}/transposed");
+        let transposed = self
+            .builder
+            .node("Transpose", &transposed, &[&split], |node| {
+                node.ints("perm", &order)
+            });
+        let joined = [&[shape.channels][..], &places].concat();
+        self.reshaped(&transposed, &joined, name)
+    }
+
+    /// The values of each image with these sizes.
+    fn reshaped(&mut self, input: &str, sizes: &[usize], name: &str) -> String {
+        // 0 keeps the size of the batch.
+        let sizes: Vec<i64> = std::iter::once(0)
+            .chain(sizes.iter().map(|size| *size as i64))
+            .collect();
+        let sizes = self.builder.integers(&format!("{name}/sizes"), &sizes);
+        self.builder
+            .node("Reshape", name, &[input, &sizes], |node| node)
+    }
+
     fn activation(&mut self, activation: Activation, input: &str, name: &str) -> String {
         let part = |what: &str| format!("{name}/{what}");
         match activation {
             Activation::Identity => input.to_owned(),
             Activation::Relu => self.builder.node("Relu", name, &[input], |node| node),
-            Activation::Relu6 => {
-                let least = self.builder.floats(&part("least"), &[], vec![0.0]);
-                let most = self.builder.floats(&part("most"), &[], vec![6.0]);
-                self.builder
-                    .node("Clip", name, &[input, &least, &most], |node| node)
-            }
+            Activation::Relu6 => self.limited(input, name, 0.0, 6.0),
             Activation::LeakyRelu(slope) => {
                 self.builder.node("LeakyRelu", name, &[input], |node| {
                     node.float("alpha", slope)
@@ -370,6 +415,20 @@ impl Writer<'_> {
             Activation::HardSigmoid => self.builder.node("HardSigmoid", name, &[input], |node| {
                 node.float("alpha", 1.0 / 6.0).float("beta", 0.5)
             }),
+            Activation::Elu(alpha) => self
+                .builder
+                .node("Elu", name, &[input], |node| node.float("alpha", alpha)),
+            // ONNX has Mish since version 18 of its operators.
+            Activation::Mish => {
+                let soft = self
+                    .builder
+                    .node("Softplus", &part("softplus"), &[input], |node| node);
+                let gate = self
+                    .builder
+                    .node("Tanh", &part("gate"), &[&soft], |node| node);
+                self.builder.node("Mul", name, &[input, &gate], |node| node)
+            }
+            Activation::Clip { least, most } => self.limited(input, name, least, most),
             Activation::HardSwish if self.builder.opset() < 14 => {
                 let gate = self
                     .builder
@@ -402,6 +461,13 @@ impl Writer<'_> {
             }
             Activation::Gelu => self.builder.node("Gelu", name, &[input], |node| node),
         }
+    }
+
+    fn limited(&mut self, input: &str, name: &str, least: f32, most: f32) -> String {
+        let least = (self.builder).floats(&format!("{name}/least"), &[], vec![least]);
+        let most = (self.builder).floats(&format!("{name}/most"), &[], vec![most]);
+        let inputs = [input, &least, &most];
+        self.builder.node("Clip", name, &inputs, |node| node)
     }
 
     /// The map of a node as `[n, values]`, flattened by a node of this name if needed.

@@ -43,6 +43,8 @@ pub(super) enum Operation {
     },
     /// The error function.
     Erf,
+    /// ln(1 + eˣ)
+    Softplus,
     /// Padding: `[top, bottom, left, right]`.
     Pad {
         sides: [usize; 4],

@@ -1,5 +1,6 @@
 //! Reads the nodes of a file one after the other into a [`Draft`].
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::call::{Call, Value, axes, axis, wanted_sizes};
@@ -140,7 +141,10 @@ impl<'s> Reader<'s> {
             };
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
-        Ok(vec![Value::View(self.view(call)?)])
+        match call.kind() {
+            "Split" => self.split(call),
+            _ => Ok(vec![Value::View(self.view(call)?)]),
+        }
     }
 
     /// The result of a node without inputs.
@@ -186,6 +190,7 @@ impl<'s> Reader<'s> {
             "Mul" => self.product(call),
             "Div" => self.quotient(call),
             "Concat" => self.concat(call),
+            "Slice" => self.slice(call),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" => self.rearranged(call),
             "LRN" => self.local_response(call),
             "Relu" => self.activation(call, Activation::Relu),
@@ -195,6 +200,19 @@ impl<'s> Reader<'s> {
             "LeakyRelu" => {
                 let slope = call.float("alpha").unwrap_or(0.01);
                 self.activation(call, Activation::LeakyRelu(slope))
+            }
+            "Elu" => {
+                let alpha = call.float("alpha").unwrap_or(1.0);
+                self.activation(call, Activation::Elu(alpha))
+            }
+            "Mish" => self.activation(call, Activation::Mish),
+            "Softplus" => self.elementwise(call, Operation::Softplus),
+            "PRelu" => {
+                let slopes = call.needed(1)?.to_floats();
+                match slopes.iter().all(|slope| *slope == slopes[0]) && !slopes.is_empty() {
+                    true => self.activation(call, Activation::LeakyRelu(slopes[0])),
+                    false => Err("hubel has one slope for all channels (leakyrelu), and this layer has one for each".into()),
+                }
             }
             "Swish" if call.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.activation(call, Activation::Silu)
@@ -649,8 +667,20 @@ impl<'s> Reader<'s> {
         Ok(View { node, axes })
     }
 
-    /// A change of the view.
+    /// A change of the view. A channel shuffle becomes a layer.
     fn rearranged(&mut self, call: &Call) -> Outcome {
+        let view = self.rearranged_view(call)?;
+        let shape = self.draft.shape(view.node);
+        let Some((axis, groups)) = view.shuffle(shape.channels) else {
+            return Ok(view);
+        };
+        let shuffle = Operation::Layer(Layer::Shuffle { groups });
+        let mut shuffled = self.elementwise_of(call, view, shuffle);
+        shuffled.axes[axis] = whole(Axis::Channel, shape.channels);
+        Ok(shuffled)
+    }
+
+    fn rearranged_view(&self, call: &Call) -> Outcome {
         let view = call.view(0)?;
         let sizes = view.sizes();
         let wanted = match call.kind() {
@@ -804,6 +834,87 @@ impl<'s> Reader<'s> {
         };
         let view = call.view(place)?.clone();
         Ok(self.elementwise_of(call, view, Operation::Clip { least, most }))
+    }
+
+    /// A part of the channels, which axis `along` of a view shows.
+    fn channels(&mut self, call: &Call, view: &View, along: usize, part: Range<usize>) -> Outcome {
+        let shape = self.draft.shape(view.node);
+        if view.axes[along] != whole(Axis::Channel, shape.channels) {
+            return Err(
+                "hubel takes parts of the channels only, not of rows, columns or the batch".into(),
+            );
+        }
+        let layer = Layer::Channels {
+            first: part.start,
+            count: part.len(),
+        };
+        let output = self.draft.resolve(&layer, view.node)?;
+        let inputs = vec![view.node];
+        let layer = Operation::Layer(layer);
+        let node = self.push(call, layer, inputs, output, Vec::new(), None);
+        let mut taken = view.at(node);
+        taken.axes[along] = whole(Axis::Channel, output.channels);
+        Ok(taken)
+    }
+
+    fn slice(&mut self, call: &Call) -> Outcome {
+        let mut view = self.flattened(call, 0)?;
+        let sizes = view.sizes();
+        for cut in folding::cuts(call, &sizes)? {
+            let is_in_order = cut.step == 1 || cut.count == 1;
+            if !is_in_order {
+                return Err(format!(
+                    "it takes places {} apart, and hubel takes neighbouring channels",
+                    cut.step
+                ));
+            }
+            if cut.count < sizes[cut.axis] {
+                let part = cut.start..cut.start + cut.count;
+                view = self.channels(call, &view, cut.axis, part)?;
+            }
+        }
+        Ok(view)
+    }
+
+    /// The parts of the channels, one for each output.
+    fn split(&mut self, call: &Call) -> Result<Vec<Value>, String> {
+        let view = self.flattened(call, 0)?;
+        let sizes = view.sizes();
+        let along = axis(call.int("axis").unwrap_or(0), sizes.len())?;
+        let count = call.node.output.len();
+        let size = sizes[along];
+        let ends: Vec<usize> = match call.ints_of("split", 1)? {
+            Some(parts) => {
+                let mut end = 0usize;
+                let ends = parts.iter().map(|part| {
+                    end = end.checked_add(usize::try_from(*part).ok()?)?;
+                    Some(end)
+                });
+                ends.collect::<Option<_>>()
+                    .ok_or("the size of a part is negative")?
+            }
+            // The last part may be smaller.
+            None => (1..=count)
+                .map(|part| size.min(part * size.div_ceil(count)))
+                .collect(),
+        };
+        if ends.len() != count || ends.last() != Some(&size) {
+            return Err(format!(
+                "its parts are not those of {size} places in {count} outputs"
+            ));
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let parts = starts.zip(&ends);
+        let part = |(start, end): (usize, &usize)| match *end - start {
+            all if all == size => Ok(Value::View(view.clone())),
+            _ => Ok(Value::View(self.channels(
+                call,
+                &view,
+                along,
+                start..*end,
+            )?)),
+        };
+        parts.map(part).collect()
     }
 
     fn concat(&mut self, call: &Call) -> Outcome {

@@ -97,6 +97,23 @@ impl View {
             .position(|parts| *parts == whole(axis, size))
     }
 
+    /// The axis of this tensor that shows all channels in the order of a channel shuffle, and its number of groups.
+    pub(super) fn shuffle(&self, channels: usize) -> Option<(usize, usize)> {
+        let groups_of = |parts: &Vec<Part>| match parts[..] {
+            [of_group, groups]
+                if [of_group.axis, groups.axis] == [Axis::Channel; 2]
+                    && of_group.size * groups.size == channels
+                    && [of_group.stride, groups.stride] == [1, of_group.size] =>
+            {
+                Some(groups.size)
+            }
+            _ => None,
+        };
+        let axes = self.axes.iter().map(groups_of).enumerate();
+        let mut found = axes.filter_map(|(axis, groups)| Some((axis, groups?)));
+        found.next()
+    }
+
     pub(super) fn transposed(&self, order: &[usize]) -> Option<Self> {
         let mut seen = order.to_vec();
         seen.sort_unstable();
@@ -219,6 +236,11 @@ mod tests {
         assert!(!joined.is_map(SHAPE));
         let channels = order_of(&joined.axes[1], Shape::new(1, 1, 6));
         assert_eq!(channels, [0, 3, 1, 4, 2, 5]);
+        assert_eq!(joined.shuffle(6), Some((1, 2)));
+        assert_eq!(
+            [&view(), &split, &shuffled].map(|view| view.shuffle(6)),
+            [None; 3]
+        );
         // And back.
         let split = joined.reshaped(&[OPEN_BATCH, 3, 2, 3, 4]).unwrap();
         let back = split.transposed(&[0, 2, 1, 3, 4]).unwrap();
