@@ -6,6 +6,7 @@ mod batch_norm;
 mod channels;
 mod conv;
 mod embedding;
+mod layer_norm;
 mod linear;
 mod pool;
 mod time;
@@ -50,6 +51,11 @@ pub enum Layer {
         epsilon: f32,
         /// Weight of the new batch in the running statistics; 0.1 by default.
         momentum: f32,
+    },
+    /// Layer normalisation (Ba, Kiros and Hinton 2016) of the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance; 1e-6 by default.
+        epsilon: f32,
     },
     /// A part of the channels.
     Channels {
@@ -139,7 +145,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 34] = [
+pub(crate) const NAMES: [&str; 35] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -149,6 +155,7 @@ pub(crate) const NAMES: [&str; 34] = [
     "adaptiveavgpool",
     "adaptivemaxpool",
     "batchnorm",
+    "layernorm",
     "channels",
     "shuffle",
     "dropout",
@@ -201,6 +208,13 @@ impl Layer {
         }
     }
 
+    /// Layer normalisation with torchvision's epsilon, 1e-6.
+    pub fn layer_norm() -> Self {
+        Self::LayerNorm {
+            epsilon: layer_norm::EPSILON,
+        }
+    }
+
     /// A fully connected layer with bias.
     pub fn linear(outputs: usize) -> Self {
         Self::Linear {
@@ -231,6 +245,7 @@ impl Layer {
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
+            "layernorm" => layer_norm::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
@@ -266,6 +281,7 @@ impl Layer {
             }
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
+            Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
@@ -421,6 +437,8 @@ impl fmt::Display for Layer {
             Self::BatchNorm { epsilon, momentum } => {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
+            usual if *usual == Self::layer_norm() => f.write_str("layernorm"),
+            Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),

@@ -44,6 +44,9 @@ const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=
 /// Products with factors of channels, as in squeeze-and-excitation, and with maps.
 const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
     -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
+/// Layer norms of maps, of an input that others read, and of rows.
+const PIXELS_NORMALISED: &str = "conv(6)-layernorm-residual[conv(6, groups=6, padding=1)-layernorm(epsilon=0.1)-tanh-conv(6, kernel=1)]\
+    -residual[layernorm | sigmoid]-globalavgpool-layernorm-fc(5)-layernorm-tanh-fc(classes)";
 /// Parts of the channels, alone and overlapping, and channel shuffles, as in ShuffleNet.
 const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 4)-conv(3, kernel=1)-tanh]-shuffle(2)-conv(6, padding=1)\
     -shuffle(3)-tanh-channels(1, 4)-flatten-fc(8)-channels(2, 6)-shuffle(3)-fc(classes)";
@@ -102,6 +105,7 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
     Dropout: [BRANCHES],
@@ -126,6 +130,7 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
     Dropout: [BRANCHES],

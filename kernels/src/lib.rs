@@ -17,6 +17,7 @@ pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
+pub mod layer_norm;
 mod map;
 pub mod multiply;
 pub mod over_time;

@@ -82,6 +82,11 @@ pub enum Operation {
         /// Weight of the new batch in the running statistics.
         momentum: f32,
     },
+    /// Layer norm: normalises the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance.
+        epsilon: f32,
+    },
     /// A part of the channels.
     Channels {
         /// The first one.
@@ -194,9 +199,9 @@ pub enum Role {
     Weight,
     /// The bias per output channel.
     Bias,
-    /// The scale of batch norm per channel (PyTorch: `weight`).
+    /// The scale of batch norm and layer norm per channel (PyTorch: `weight`).
     Scale,
-    /// The shift of batch norm per channel (PyTorch: `bias`).
+    /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
     Shift,
     /// Running mean of a channel; not trained.
     RunningMean,
@@ -322,6 +327,7 @@ impl Graph {
                 .flat_map(|&input| self.flattened_maps(input))
                 .collect(),
             Operation::BatchNorm { .. }
+            | Operation::LayerNorm { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -426,6 +432,7 @@ impl Operation {
             Self::AdaptiveAvgPool => "adaptiveavgpool",
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
+            Self::LayerNorm { .. } => "layernorm",
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
             Self::Dropout(_) => "dropout",

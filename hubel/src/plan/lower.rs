@@ -11,7 +11,7 @@ use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::selection::Selection;
 
 use super::convolution::{Convolution, Needs, Tensors};
-use super::step::{Backward, Embedding, Kind, Normalisation, OverTime, Step};
+use super::step::{Backward, Embedding, Kind, LayerNorm, Normalisation, OverTime, Step};
 use super::{Mode, PlanSettings};
 use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role, TimeWindow};
@@ -143,6 +143,17 @@ impl Lowering<'_> {
             Operation::AdaptiveMaxPool => max_pool(self.adaptive(from, node.shape)),
             Operation::BatchNorm { epsilon, momentum } => {
                 Kind::Normalisation(self.normalisation(i, *epsilon, *momentum))
+            }
+            Operation::LayerNorm { epsilon } => {
+                let range = |role| {
+                    let range = self.parameters.range(i, role);
+                    range.expect("a layer norm has two tensors")
+                };
+                Kind::LayerNorm(LayerNorm {
+                    epsilon: *epsilon,
+                    scale: range(Role::Scale),
+                    shift: range(Role::Shift),
+                })
             }
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Channels { .. } | Operation::Shuffle { .. } => {
