@@ -6,6 +6,7 @@ mod batch_norm;
 mod channels;
 mod conv;
 mod embedding;
+mod layer_norm;
 mod linear;
 mod lrn;
 mod pool;
@@ -55,6 +56,11 @@ pub enum Layer {
     },
     /// Local response normalisation over the channels of each pixel.
     Lrn(LocalResponse),
+    /// Layer normalisation (Ba, Kiros and Hinton 2016) of the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance; 1e-6 by default.
+        epsilon: f32,
+    },
     /// A part of the channels.
     Channels {
         /// The first one.
@@ -143,7 +149,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 38] = [
+pub(crate) const NAMES: [&str; 39] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -154,6 +160,7 @@ pub(crate) const NAMES: [&str; 38] = [
     "adaptivemaxpool",
     "batchnorm",
     "lrn",
+    "layernorm",
     "channels",
     "shuffle",
     "dropout",
@@ -210,6 +217,13 @@ impl Layer {
         }
     }
 
+    /// Layer normalisation with torchvision's epsilon, 1e-6.
+    pub fn layer_norm() -> Self {
+        Self::LayerNorm {
+            epsilon: layer_norm::EPSILON,
+        }
+    }
+
     /// A fully connected layer with bias.
     pub fn linear(outputs: usize) -> Self {
         Self::Linear {
@@ -241,6 +255,7 @@ impl Layer {
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
             "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
+            "layernorm" => layer_norm::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
@@ -277,6 +292,7 @@ impl Layer {
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Lrn(lrn) => lrn.resolve(input),
+            Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
@@ -433,6 +449,8 @@ impl fmt::Display for Layer {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
             Self::Lrn(lrn) => lrn.fmt(f),
+            usual if *usual == Self::layer_norm() => f.write_str("layernorm"),
+            Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),

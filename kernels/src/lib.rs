@@ -17,6 +17,7 @@ pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
+pub mod layer_norm;
 pub mod lrn;
 mod map;
 pub mod multiply;

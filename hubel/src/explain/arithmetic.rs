@@ -5,6 +5,7 @@ use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
+use super::pixel_norm::PixelNorm;
 use super::windows::{ConvolutionWindows, PoolingWindows, Source};
 use crate::layers::LocalResponse;
 use crate::network::{Operation, Role};
@@ -75,6 +76,21 @@ pub enum Rule {
         /// The running mean.
         mean: f32,
         /// The running variance.
+        variance: f32,
+        /// The summand of the variance.
+        epsilon: f32,
+        /// The learned factor.
+        scale: f32,
+        /// The learned shift.
+        shift: f32,
+    },
+    /// scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of all terms: layer norm.
+    NormaliseByTerms {
+        /// The index of the term that is the value; the others are the other channels of its pixel.
+        own: usize,
+        /// The mean of the terms.
+        mean: f32,
+        /// The biased variance of the terms.
         variance: f32,
         /// The summand of the variance.
         epsilon: f32,
@@ -184,6 +200,7 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         | Operation::AvgOverTime(_) => value.mean(),
         Operation::Embedding { .. } => without_window(value.entry()),
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
+        Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
@@ -303,6 +320,16 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
         } => {
             let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
             f64::from(scale) * (value(0) - f64::from(mean)) / deviation + f64::from(shift)
+        }
+        Rule::NormaliseByTerms {
+            own,
+            epsilon,
+            scale,
+            shift,
+            ..
+        } => {
+            let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
+            f64::from(scale) * norm.normalised(own) + f64::from(shift)
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
         Rule::Entry { number } => f64::from(number),
@@ -496,6 +523,27 @@ impl Value<'_> {
             ..self.term(0, self.at, 1.0)
         };
         (rule, vec![term])
+    }
+
+    fn normalise_by_terms(&self, epsilon: f32) -> (Rule, Vec<Term>) {
+        let own = self.at.channel;
+        let of = |role: Role| self.tensor(role).expect("a layer norm has two tensors")[own];
+        let scale = of(Role::Scale);
+        let places = (0..self.input(0).channels).map(|channel| Place { channel, ..self.at });
+        let mut terms: Vec<Term> = places.map(|place| self.term(0, place, 1.0)).collect();
+        let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
+        for (channel, term) in terms.iter_mut().enumerate() {
+            term.derivative = f64::from(scale) * norm.derivative(own, channel);
+        }
+        let rule = Rule::NormaliseByTerms {
+            own,
+            mean: norm.mean as f32,
+            variance: norm.variance as f32,
+            epsilon,
+            scale,
+            shift: of(Role::Shift),
+        };
+        (rule, terms)
     }
 
     fn function(&self, function: Activation) -> (Rule, Vec<Term>) {

@@ -72,6 +72,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
         matches!(
             operation,
             Operation::BatchNorm { .. }
+                | Operation::LayerNorm { .. }
                 | Operation::Activation(_)
                 | Operation::Channels { .. }
                 | Operation::Shuffle { .. }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use super::Explainer;
 use super::arithmetic;
+use super::pixel_norm::PixelNorm;
 use super::windows::{ConvolutionWindows, PoolingWindows};
 use crate::network::{Operation, Role};
 use crate::{Place, Result, Shape};
@@ -107,6 +108,21 @@ fn derivatives(
             let weights = weights.iter().enumerate();
             return Ok(weights
                 .map(|(output, weight)| (Place::new(0, 0, output), f64::from(*weight)))
+                .collect());
+        }
+        // All channels of the pixel read it, as a part of their mean and variance.
+        Operation::LayerNorm { epsilon } => {
+            let first = from.index(Place { channel: 0, ..at });
+            let pixel = &explainer.map(node)[first..][..from.channels];
+            let norm = PixelNorm::of(pixel.iter().copied(), *epsilon);
+            let range = explainer.parameters().range(reader, Role::Scale);
+            let scales = &explainer.parameters().values()[range.expect("a layer norm has a scale")];
+            let scales = scales.iter().enumerate();
+            return Ok(scales
+                .map(|(channel, scale)| {
+                    let derivative = f64::from(*scale) * norm.derivative(channel, at.channel);
+                    (Place { channel, ..at }, derivative)
+                })
                 .collect());
         }
         Operation::Flatten => vec![Place::new(0, 0, from.index(at))],

@@ -48,7 +48,7 @@ pub(super) fn resolve_part(first: usize, count: usize, input: Shape) -> Result<R
 pub(super) fn resolve_shuffle(groups: usize, input: Shape) -> Result<Resolved, Misfit> {
     if groups == 0 || !input.channels.is_multiple_of(groups) {
         let reason = format!(
-            "{} channels do not make {groups} groups of equal size",
+            "{} channels do not divide into {groups} groups",
             input.channels
         );
         let fits = |groups: &usize| *groups > 1 && input.channels.is_multiple_of(*groups);

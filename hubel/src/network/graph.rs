@@ -84,6 +84,11 @@ pub enum Operation {
     },
     /// Local response normalisation over the channels of each pixel.
     Lrn(LocalResponse),
+    /// Layer norm: normalises the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance.
+        epsilon: f32,
+    },
     /// A part of the channels.
     Channels {
         /// The first one.
@@ -196,9 +201,9 @@ pub enum Role {
     Weight,
     /// The bias per output channel.
     Bias,
-    /// The scale of batch norm per channel (PyTorch: `weight`).
+    /// The scale of batch norm and layer norm per channel (PyTorch: `weight`).
     Scale,
-    /// The shift of batch norm per channel (PyTorch: `bias`).
+    /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
     Shift,
     /// Running mean of a channel; not trained.
     RunningMean,
@@ -325,6 +330,7 @@ impl Graph {
                 .collect(),
             Operation::BatchNorm { .. }
             | Operation::Lrn(_)
+            | Operation::LayerNorm { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -430,6 +436,7 @@ impl Operation {
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
             Self::Lrn(_) => "lrn",
+            Self::LayerNorm { .. } => "layernorm",
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
             Self::Dropout(_) => "dropout",

@@ -168,7 +168,7 @@ const ODD: &[(&str, [usize; 3])] = &[
         [10, 10, 3],
     ),
     (
-        "flatten-batchnorm-residual[linear(75)-relu]-linear(classes)",
+        "flatten-batchnorm-linear(20)-residual[linear(20)-relu]-linear(classes)",
         [5, 5, 3],
     ),
     (
@@ -198,6 +198,14 @@ const ODD: &[(&str, [usize; 3])] = &[
     (
         "conv(6)-globalavgpool-flatten-channels(1, 4)-shuffle(2)-residual[linear(4)-shuffle(2)]-linear(classes)",
         [8, 9, 3],
+    ),
+    (
+        "conv(8)-layernorm-residual[conv(8, groups=8, padding=1)-layernorm(epsilon=0.01)-conv(12, kernel=1)-gelu-conv(8, kernel=1)]-globalavgpool-layernorm-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(4, stride=2)-flatten-layernorm-linear(10)-layernorm-relu-linear(classes)",
+        [7, 9, 3],
     ),
     (
         "maxpool(2, stride=3, round=ceil)-conv(5, kernel=2)-avgpool((2,1), stride=(1,2), round=floor)-flatten-linear(classes)",

@@ -11,7 +11,7 @@ use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::selection::Selection;
 
 use super::convolution::{Convolution, Needs, Tensors};
-use super::step::{Backward, Embedding, Kind, Normalisation, OverTime, Step};
+use super::step::{Backward, Embedding, Kind, LayerNorm, Normalisation, OverTime, Step};
 use super::{Mode, PlanSettings};
 use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role, TimeWindow};
@@ -145,6 +145,17 @@ impl Lowering<'_> {
                 Kind::Normalisation(self.normalisation(i, *epsilon, *momentum))
             }
             Operation::Lrn(lrn) => Kind::Lrn(lrn.for_kernels(node.shape.channels)),
+            Operation::LayerNorm { epsilon } => {
+                let range = |role| {
+                    let range = self.parameters.range(i, role);
+                    range.expect("a layer norm has two tensors")
+                };
+                Kind::LayerNorm(LayerNorm {
+                    epsilon: *epsilon,
+                    scale: range(Role::Scale),
+                    shift: range(Role::Shift),
+                })
+            }
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Channels { .. } | Operation::Shuffle { .. } => {
                 let taken = (0..node.shape.channels)

@@ -113,6 +113,7 @@ pub(crate) enum Kind {
         channels: Vec<usize>,
         pixels: usize,
     },
+    LayerNorm(LayerNorm),
     /// Some channels of the input, in another order.
     Selection(Selection),
     /// The first input times the second.
@@ -183,6 +184,13 @@ pub(super) fn with_activation(mut parts: Vec<String>, activation: Activation) ->
         parts.push(format!("{activation:?}").to_lowercase());
     }
     parts.join(" + ")
+}
+
+/// Layer norm, with the places of its tensors among the parameters.
+pub(crate) struct LayerNorm {
+    pub(crate) epsilon: f32,
+    pub(crate) scale: Range<usize>,
+    pub(crate) shift: Range<usize>,
 }
 
 /// A batch norm with what was fused to it: `activation(normalised + add)`.
@@ -334,6 +342,7 @@ impl Kind {
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
+            Self::LayerNorm(_) => "layer norm".into(),
             Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };

@@ -167,6 +167,22 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
             number(epsilon),
             number(shift)
         )),
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => lines.push(format!(
+            "  {} · ({} − {}) / √({} + {}) + {}, with the mean and the variance of all channels of the pixel",
+            number(scale),
+            number(found.terms[own].value),
+            number(mean),
+            number(variance),
+            number(epsilon),
+            number(shift)
+        )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
         Rule::Entry { .. } => lines.push(format!(
             "  number {} in the vector of this token",
@@ -356,6 +372,17 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
             shift,
         } => json!({
             "kind": "normalise", "mean": console::decimal(mean), "variance": console::decimal(variance),
+            "epsilon": console::decimal(epsilon), "scale": console::decimal(scale), "shift": console::decimal(shift),
+        }),
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => json!({
+            "kind": "normalise-by-terms", "own": own, "mean": console::decimal(mean), "variance": console::decimal(variance),
             "epsilon": console::decimal(epsilon), "scale": console::decimal(scale), "shift": console::decimal(shift),
         }),
         Rule::Function(_) => json!({ "kind": found.kind }),

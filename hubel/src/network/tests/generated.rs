@@ -129,6 +129,8 @@ fn layers() -> impl Strategy<Value = Layer> {
             outputs: outputs.map_or(Outputs::Classes, Outputs::Number),
             bias,
         }),
+        number().prop_map(|epsilon| Layer::LayerNorm { epsilon }),
+        Just(Layer::layer_norm()),
         (any::<usize>(), any::<usize>())
             .prop_map(|(first, count)| Layer::Channels { first, count }),
         any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),

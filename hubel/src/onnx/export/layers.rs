@@ -229,6 +229,11 @@ impl Writer<'_> {
                 let name = self.activation(*activation, &input.name, &name);
                 Value { name, ..input }
             }
+            Operation::LayerNorm { epsilon } => {
+                let input = self.values[before].clone();
+                let name = self.layer_norm(place, &input, *epsilon, &name);
+                Value { name, ..input }
+            }
             Operation::Channels { first, count } => {
                 let input = self.values[before].clone();
                 let name = self.part_of_channels(&input.name, *first, *count, &name);
@@ -353,6 +358,73 @@ impl Writer<'_> {
         }))
     }
 
+    /// Layer norm. The operator, which ONNX has since version 17 of its operators, normalises the last axes.
+    fn layer_norm(&mut self, place: usize, input: &Value, epsilon: f32, name: &str) -> String {
+        if self.builder.opset() < 17 {
+            return self.layer_norm_in_parts(place, input, epsilon, name);
+        }
+        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+        let (before, own) = match input.is_row {
+            true => (input.name.clone(), name.to_owned()),
+            false => {
+                let before = format!("{name}/channels_last");
+                let before = self.transposed(&input.name, &[0, 2, 3, 1], &before);
+                (before, format!("{name}/normalised"))
+            }
+        };
+        let inputs = [&before, &scale, &shift].map(String::as_str);
+        let normalised = self
+            .builder
+            .node("LayerNormalization", &own, &inputs, |node| {
+                node.int("axis", -1).float("epsilon", epsilon)
+            });
+        match input.is_row {
+            true => normalised,
+            false => self.transposed(&normalised, &[0, 3, 1, 2], name),
+        }
+    }
+
+    fn layer_norm_in_parts(
+        &mut self,
+        place: usize,
+        input: &Value,
+        epsilon: f32,
+        name: &str,
+    ) -> String {
+        // The values of a channel are along the second axis.
+        for tensor in ["weight", "bias"] {
+            if let Some((shape, _)) = self.tensors.get_mut(&(place, tensor))
+                && !input.is_row
+            {
+                shape.extend([1, 1]);
+            }
+        }
+        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+        let part = |what: &str| format!("{name}/{what}");
+        let two = self.builder.floats(&part("two"), &[], vec![2.0]);
+        let epsilon = self.builder.floats(&part("epsilon"), &[], vec![epsilon]);
+        let mut node = |kind: &str, name: &str, inputs: &[&str]| {
+            self.builder.node(kind, name, inputs, |node| match kind {
+                "ReduceMean" => node.ints("axes", &[1]).int("keepdims", 1),
+                _ => node,
+            })
+        };
+        let mean = node("ReduceMean", &part("mean"), &[&input.name]);
+        let centred = node("Sub", &part("centred"), &[&input.name, &mean]);
+        let square = node("Pow", &part("square"), &[&centred, &two]);
+        let variance = node("ReduceMean", &part("variance"), &[&square]);
+        let above = node("Add", &part("above"), &[&variance, &epsilon]);
+        let deviation = node("Sqrt", &part("deviation"), &[&above]);
+        let normalised = node("Div", &part("normalised"), &[&centred, &deviation]);
+        let scaled = node("Mul", &part("scaled"), &[&normalised, &scale]);
+        node("Add", name, &[&scaled, &shift])
+    }
+
+    fn transposed(&mut self, input: &str, order: &[usize], name: &str) -> String {
+        self.builder
+            .node("Transpose", name, &[input], |node| node.ints("perm", order))
+    }
+
     fn part_of_channels(&mut self, input: &str, first: usize, count: usize, name: &str) -> String {
         let mut integers = |what: &str, value: usize| {
             (self.builder).integers(&format!("{name}/{what}"), &[value as i64])
@@ -373,11 +445,7 @@ impl Writer<'_> {
         let split = self.reshaped(&input.name, &split, &format!("{name}/groups"));
         let order = [&[0, 2, 1][..], &[3, 4][..places.len()]].concat();
         let transposed = format!("{name}/transposed");
-        let transposed = self
-            .builder
-            .node("Transpose", &transposed, &[&split], |node| {
-                node.ints("perm", &order)
-            });
+        let transposed = self.transposed(&split, &order, &transposed);
         let joined = [&[shape.channels][..], &places].concat();
         self.reshaped(&transposed, &joined, name)
     }

@@ -179,6 +179,7 @@ impl<'s> Reader<'s> {
             "Gemm" => self.gemm(call),
             "MatMul" => self.matmul(call),
             "BatchNormalization" => self.batch_norm(call),
+            "LayerNormalization" => self.layer_norm(call),
             "MaxPool" | "AveragePool" => self.pool(call),
             "GlobalAveragePool" => self.global(call, Layer::GlobalAvgPool),
             "GlobalMaxPool" => self.global(call, Layer::GlobalMaxPool),
@@ -191,6 +192,7 @@ impl<'s> Reader<'s> {
             "Div" => self.quotient(call),
             "Concat" => self.concat(call),
             "Slice" => self.slice(call),
+            "Gather" => gathered(call),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" => self.rearranged(call),
             "LRN" => self.local_response(call),
             "Relu" => self.activation(call, Activation::Relu),
@@ -221,6 +223,11 @@ impl<'s> Reader<'s> {
                 None | Some("none") => self.activation(call, Activation::Gelu),
                 Some(other) => Err(format!("hubel computes GELU exactly, not by `{other}`")),
             },
+            "Pow" => match call.needed(1)?.single() {
+                Some(2.0) => self.elementwise(call, Operation::Square),
+                _ => Err("hubel computes squares only".into()),
+            },
+            "Sqrt" => self.elementwise(call, Operation::Root),
             "Erf" => self.elementwise(call, Operation::Erf),
             "HardSigmoid" => {
                 // hubel's has the slope 1/6 and the middle 1/2.
@@ -367,15 +374,20 @@ impl<'s> Reader<'s> {
             .iter()
             .flat_map(|axis| view.axes[*axis].clone())
             .collect();
+        let keeps = call.int("keepdims").unwrap_or(1) != 0;
         let places = [
             whole(Axis::Row, shape.height),
             whole(Axis::Column, shape.width),
         ]
         .concat();
         if reduced.len() != places.len() || !places.iter().all(|part| reduced.contains(part)) {
-            return Err(
-                "hubel reduces all rows and columns of a map together, and no other axes".into(),
-            );
+            let mean = match layer {
+                Layer::GlobalAvgPool if keeps => self.channel_mean(call, &along)?,
+                _ => None,
+            };
+            return mean.ok_or_else(|| {
+                "hubel reduces all rows and columns of a map together, and no other axes".into()
+            });
         }
         let output = self.draft.resolve(&layer, view.node)?;
         let node = self.push(
@@ -386,7 +398,6 @@ impl<'s> Reader<'s> {
             Vec::new(),
             None,
         );
-        let keeps = call.int("keepdims").unwrap_or(1) != 0;
         let kept = (0..count).filter(|axis| keeps || !along.contains(axis));
         let axes = kept.map(|axis| match along.contains(&axis) {
             true => Vec::new(),
@@ -396,6 +407,29 @@ impl<'s> Reader<'s> {
             node,
             axes: axes.collect(),
         })
+    }
+
+    /// The mean over these axes, if they show the channels.
+    fn channel_mean(&mut self, call: &Call, along: &[usize]) -> Result<Option<View>, String> {
+        let view = self.flattened(call, 0)?;
+        let shape = self.draft.shape(view.node);
+        let reduced: Vec<Part> = (along.iter())
+            .flat_map(|axis| view.axes[*axis].clone())
+            .collect();
+        if reduced != whole(Axis::Channel, shape.channels) {
+            return Ok(None);
+        }
+        let shape = Shape {
+            channels: 1,
+            ..shape
+        };
+        let operation = Operation::ChannelMean;
+        let node = self.push(call, operation, vec![view.node], shape, Vec::new(), None);
+        let mut mean = view.at(node);
+        for axis in along {
+            mean.axes[*axis].clear();
+        }
+        Ok(Some(mean))
     }
 
     fn conv(&mut self, call: &Call) -> Outcome {
@@ -505,6 +539,83 @@ impl<'s> Reader<'s> {
         Ok(view.at(node))
     }
 
+    fn layer_norm(&mut self, call: &Call) -> Outcome {
+        if call.node.output.iter().skip(1).any(|name| !name.is_empty()) {
+            return Err("it gives means and deviations too, which hubel does not".into());
+        }
+        let view = self.flattened(call, 0)?;
+        let channels = self.draft.shape(view.node).channels;
+        let first = axis(call.int("axis").unwrap_or(-1), view.axes.len())?;
+        if view.axes[first..].concat() != whole(Axis::Channel, channels) {
+            return Err(
+                "hubel normalises the channels of each pixel, and this node other axes".into(),
+            );
+        }
+        let scale = call.needed(1)?.to_floats();
+        let shift = call.constant(2)?.map(|shift| shift.to_floats());
+        let shift = shift.unwrap_or_else(|| vec![0.0; channels]);
+        let epsilon = call.float("epsilon").unwrap_or(1e-5);
+        self.normalised(
+            call,
+            &view,
+            epsilon,
+            vec![("weight", scale), ("bias", shift)],
+        )
+    }
+
+    /// Layer norm of the channels of a view.
+    fn normalised(
+        &mut self,
+        call: &Call,
+        view: &View,
+        epsilon: f32,
+        tensors: Vec<(&'static str, Vec<f32>)>,
+    ) -> Outcome {
+        let layer = Layer::LayerNorm { epsilon };
+        let shape = self.draft.resolve(&layer, view.node)?;
+        if let Some((name, values)) = tensors
+            .iter()
+            .find(|(_, values)| values.len() != shape.channels)
+        {
+            return Err(format!(
+                "its `{name}` has {} values, and its input has {} channels",
+                values.len(),
+                shape.channels
+            ));
+        }
+        let layer = Operation::Layer(layer);
+        let node = self.push(call, layer, vec![view.node], shape, tensors, label(call, 1));
+        Ok(view.at(node))
+    }
+
+    /// If a division is the last part of layer norm, (x − mean) / √(mean of (x − mean)² + epsilon): x, and epsilon.
+    fn normalised_by_parts(&self, call: &Call) -> Option<(View, f32)> {
+        let (centred, root) = (call.view(0).ok()?, call.view(1).ok()?);
+        let operation = |node: usize| &self.draft.nodes[node].operation;
+        let before = |node: usize| self.draft.nodes[node].inputs.first().copied();
+        let sum = before(root.node)?;
+        let Operation::Affine { scale, shift } = operation(sum) else {
+            return None;
+        };
+        let &[epsilon] = &shift[..] else { return None };
+        let mean = before(sum)?;
+        let square = before(mean)?;
+        let is_square = match operation(square) {
+            Operation::Square => true,
+            Operation::Multiply => self.draft.nodes[square].inputs == [centred.node; 2],
+            _ => false,
+        };
+        let is_norm = *operation(root.node) == Operation::Root
+            && scale[..] == [1.0]
+            && *operation(mean) == Operation::ChannelMean
+            && is_square
+            && before(square) == Some(centred.node)
+            && *operation(centred.node) == Operation::Centred
+            && has_axes_but_channels(root, centred);
+        let input = before(centred.node).filter(|_| is_norm)?;
+        Some((centred.at(input), epsilon))
+    }
+
     /// The view at an input; if it shows a map as a row, that of a flatten layer after it.
     fn flattened(&mut self, call: &Call, place: usize) -> Outcome {
         let view = call.view(place)?.clone();
@@ -522,17 +633,14 @@ impl<'s> Reader<'s> {
         Ok(self.flatten(call, &view, shape))
     }
 
-    /// Adds a flatten layer; the view of its row.
+    /// The view of the row of a flatten layer, which all readers of the row share.
     fn flatten(&mut self, call: &Call, view: &View, shape: Shape) -> View {
+        let flatten = Operation::Layer(Layer::Flatten);
+        let mut nodes = self.draft.nodes.iter();
+        let known = nodes.position(|node| node.operation == flatten && node.inputs == [view.node]);
         let row = Shape::new(1, 1, shape.len());
-        let node = self.push(
-            call,
-            Operation::Layer(Layer::Flatten),
-            vec![view.node],
-            row,
-            Vec::new(),
-            None,
-        );
+        let inputs = vec![view.node];
+        let node = known.unwrap_or_else(|| self.push(call, flatten, inputs, row, Vec::new(), None));
         let axes =
             view.axes
                 .iter()
@@ -757,6 +865,14 @@ impl<'s> Reader<'s> {
             Some((0, constant)) => self.affine(call, 0, |value| (1.0, -value), &constant),
             Some((place, constant)) => self.affine(call, place, |value| (-1.0, value), &constant),
             None => {
+                let (map, mean) = (self.flattened(call, 0)?, call.view(1)?);
+                let of_mean = &self.draft.nodes[mean.node];
+                if of_mean.operation == Operation::ChannelMean
+                    && of_mean.inputs == [map.node]
+                    && has_axes_but_channels(mean, &map)
+                {
+                    return Ok(self.elementwise_of(call, map, Operation::Centred));
+                }
                 let (a, b) = self.pair(call, [0, 1])?;
                 let minus = Operation::Affine {
                     scale: vec![-1.0],
@@ -793,7 +909,19 @@ impl<'s> Reader<'s> {
     fn quotient(&mut self, call: &Call) -> Outcome {
         match constant_beside(call) {
             Some((0, constant)) => self.affine(call, 0, |value| (1.0 / value, 0.0), &constant),
-            _ => Err("hubel divides a map by a constant only".into()),
+            _ => match self.normalised_by_parts(call) {
+                Some((view, epsilon)) => {
+                    let channels = self.draft.shape(view.node).channels;
+                    let tensors = vec![
+                        ("weight", vec![1.0; channels]),
+                        ("bias", vec![0.0; channels]),
+                    ];
+                    self.normalised(call, &view, epsilon, tensors)
+                }
+                None => Err(
+                    "hubel divides a map by a constant, or as a part of layer norm, only".into(),
+                ),
+            },
         }
     }
 
@@ -956,6 +1084,28 @@ impl<'s> Reader<'s> {
         axes[along] = whole(Axis::Channel, channels);
         Ok(View { node, axes })
     }
+}
+
+/// Whether a view of one channel has the axes of another view without its channels.
+fn has_axes_but_channels(one: &View, all: &View) -> bool {
+    one.axes.len() == all.axes.len()
+        && (one.axes.iter().zip(&all.axes)).all(|(one, all)| match &all[..] {
+            [part] if part.axis == Axis::Channel => one.is_empty(),
+            _ => one == all,
+        })
+}
+
+/// All places of an axis in their order, perhaps as several axes: some exporters write a view of memory so.
+fn gathered(call: &Call) -> Outcome {
+    let (view, places) = (call.view(0)?, call.needed(1)?);
+    let mut sizes = view.sizes();
+    let along = axis(call.int("axis").unwrap_or(0), sizes.len())?;
+    let in_order = places.as_integers().unwrap_or_default();
+    let is_in_order =
+        in_order.len() == sizes[along] && in_order.iter().copied().eq(0..sizes[along] as i64);
+    sizes.splice(along..=along, places.shape.iter().copied());
+    (is_in_order.then(|| view.reshaped(&sizes)).flatten())
+        .ok_or_else(|| "hubel takes all places of an axis in their order only".into())
 }
 
 /// If one of two inputs is a constant: the place of the other, and the constant.

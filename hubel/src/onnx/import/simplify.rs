@@ -255,7 +255,7 @@ fn limited(least: f32, most: f32) -> Operation {
     Operation::Layer(Layer::Activation(activation))
 }
 
-/// Puts an affine node into the weights of the convolution, linear layer or batch norm before it.
+/// Puts an affine node into the weights of the convolution, linear layer, batch norm or layer norm before it.
 fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     let Operation::Affine { scale, shift } = draft.nodes[node].operation.clone() else {
         return;
@@ -270,7 +270,7 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     match &mut layer.operation {
         Operation::Layer(Layer::Conv(conv)) => conv.bias = true,
         Operation::Layer(Layer::Linear { bias, .. }) => *bias = true,
-        Operation::Layer(Layer::BatchNorm { .. }) => {}
+        Operation::Layer(Layer::BatchNorm { .. } | Layer::LayerNorm { .. }) => {}
         _ => return,
     }
     if layer.tensors.iter().all(|(name, _)| *name != "bias") {
@@ -400,6 +400,8 @@ fn as_layer(node: &mut Node) -> Option<String> {
         Operation::Clip { least, most } => {
             format!("its limits, {least} and {most}, exclude each other")
         }
+        Operation::ChannelMean | Operation::Centred => "hubel computes the mean over channels as a part of layer norm only".into(),
+        Operation::Square | Operation::Root => "hubel computes squares and roots as a part of layer norm only".into(),
         Operation::Erf => "hubel has the error function as a part of GELU only".into(),
         Operation::Pad { .. } => "hubel pads as a part of convolutions and pooling, and the layer after this one does not allow it".into(),
     };

@@ -34,8 +34,8 @@ pub(super) struct View {
 }
 
 /// The number of images of a batch whose size the file leaves open. It is a prime that no other axis has, so that sizes computed from it can be told
-/// from others.
-pub(super) const OPEN_BATCH: usize = 1_000_003;
+/// from others, and small enough for constants with a value for each place of a row.
+pub(super) const OPEN_BATCH: usize = 10_007;
 
 impl View {
     /// The map of `node` as `[n, c, h, w]`.

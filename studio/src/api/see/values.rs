@@ -203,6 +203,17 @@ fn rule(found: &Arithmetic) -> Value {
         } => {
             json!({ "kind": "normalise", "mean": mean, "variance": variance, "epsilon": epsilon, "scale": scale, "shift": shift })
         }
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => json!({
+            "kind": "normalise-by-terms", "value": found.terms[own].value, "mean": mean, "variance": variance, "epsilon": epsilon,
+            "scale": scale, "shift": shift,
+        }),
         Rule::Function(_) => json!({ "kind": "function" }),
         Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
         Rule::LocalResponse { own, settings } => json!({
