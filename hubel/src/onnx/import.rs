@@ -121,6 +121,14 @@ pub(super) fn of_source(
     let preparation = image
         .preparation(source, settings, scaling)
         .map_err(problem)?;
+    let is_all = |values: &[f32], value: f32| values.iter().all(|other| *other == value);
+    if is_all(&preparation.mean, 0.0) && is_all(&preparation.std, 1.0) {
+        remarks.push(
+            "the file does not say how pictures are normalised, so their levels go in as numbers from 0 to 1; if its authors name a mean and a standard \
+             deviation, import it again with them"
+                .to_owned(),
+        );
+    }
     let model = model(draft, output, names, preparation).map_err(|failure| match failure {
         Failure::Nodes(problems) => refused(problems),
         Failure::Error(error) => error,

@@ -419,3 +419,32 @@ fn damaged_files_are_read_or_refused() {
     println!("{accepted} of {count} damaged files were read");
     assert!(accepted > 0 && accepted < count);
 }
+
+#[test]
+fn what_a_file_does_not_say_is_remarked_and_can_be_given() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/residual-17.onnx");
+    let imported = import::import(&path, &ImportSettings::default()).unwrap();
+    let remarks = imported.remarks.join("; ");
+    assert!(remarks.contains("normalised") && remarks.contains("names of classes"), "{remarks}");
+    let settings = ImportSettings {
+        classes: Some(["a", "b", "c", "d", "e"].map(String::from).into()),
+        normalisation: Some(crate::Normalisation::IMAGENET),
+        ..ImportSettings::default()
+    };
+    let imported = import::import(&path, &settings).unwrap();
+    assert_eq!(imported.remarks, [""; 0]);
+    assert_eq!(imported.model.classes()[4], "e");
+    assert_eq!(imported.model.preparation().std, [0.229, 0.224, 0.225]);
+    let settings = ImportSettings {
+        classes: Some(vec!["a".into()]),
+        ..settings
+    };
+    let error = import::import(&path, &settings).unwrap_err().to_string();
+    assert!(error.contains("5 classes, and 1 names"), "{error}");
+    let settings = ImportSettings {
+        input: Some(Shape::new(8, 9, 3)),
+        ..ImportSettings::default()
+    };
+    let error = import::import(&path, &settings).unwrap_err().to_string();
+    assert!(error.contains("9 rows, and 8 were given"), "{error}");
+}
