@@ -164,7 +164,7 @@ const ODD: [(&str, [usize; 3]); 14] = [
         [10, 10, 3],
     ),
     (
-        "flatten-batchnorm-residual[linear(75)-relu]-linear(classes)",
+        "flatten-batchnorm-linear(12)-relu-residual[linear(12)-relu]-linear(classes)",
         [5, 5, 3],
     ),
     (
