@@ -51,6 +51,7 @@ pub mod method;
 pub mod neighbours;
 pub mod occlusion;
 pub mod origins;
+mod pixel_norm;
 
 #[cfg(feature = "pictures")]
 pub mod response;

@@ -3,9 +3,12 @@ pub(crate) mod activation;
 mod along_axis;
 pub(crate) mod arguments;
 mod batch_norm;
+mod channels;
 mod conv;
 mod embedding;
+mod layer_norm;
 mod linear;
+mod lrn;
 mod pool;
 mod time;
 pub(crate) mod torch;
@@ -22,6 +25,7 @@ pub use conv::Conv;
 pub(crate) use embedding::missing as missing_embedding;
 use hubel_kernels::over_time;
 pub(crate) use linear::for_kernels as linear_for_kernels;
+pub use lrn::LocalResponse;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 pub use time::{TimeConv, TimePadding, TimePool};
@@ -49,6 +53,25 @@ pub enum Layer {
         epsilon: f32,
         /// Weight of the new batch in the running statistics; 0.1 by default.
         momentum: f32,
+    },
+    /// Local response normalisation over the channels of each pixel.
+    Lrn(LocalResponse),
+    /// Layer normalisation (Ba, Kiros and Hinton 2016) of the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance; 1e-6 by default.
+        epsilon: f32,
+    },
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups, which divides the number of channels.
+        groups: usize,
     },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
@@ -126,7 +149,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 39] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -136,6 +159,10 @@ pub(crate) const NAMES: [&str; 32] = [
     "adaptiveavgpool",
     "adaptivemaxpool",
     "batchnorm",
+    "lrn",
+    "layernorm",
+    "channels",
+    "shuffle",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -156,6 +183,9 @@ pub(crate) const NAMES: [&str; 32] = [
     "hardswish",
     "gelu",
     "hardsigmoid",
+    "elu",
+    "mish",
+    "clip",
     "residual",
     "concat",
     "multiply",
@@ -166,8 +196,10 @@ pub(crate) fn canonical(name: &str) -> String {
     let name = name.to_lowercase().replace('_', "");
     match name.strip_suffix("2d").unwrap_or(&name) {
         "pool" => "maxpool",
+        "localresponsenorm" => "lrn",
         "fc" => "linear",
         "swish" => "silu",
+        "channelshuffle" => "shuffle",
         "conv1d" => "timeconv",
         "maxpool1d" => "timemaxpool",
         "avgpool1d" => "timeavgpool",
@@ -182,6 +214,13 @@ impl Layer {
         Self::BatchNorm {
             epsilon: 1e-5,
             momentum: 0.1,
+        }
+    }
+
+    /// Layer normalisation with torchvision's epsilon, 1e-6.
+    pub fn layer_norm() -> Self {
+        Self::LayerNorm {
+            epsilon: layer_norm::EPSILON,
         }
     }
 
@@ -215,6 +254,10 @@ impl Layer {
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
+            "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
+            "layernorm" => layer_norm::parse(arguments)?,
+            "channels" => channels::parse_part(arguments)?,
+            "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -248,6 +291,10 @@ impl Layer {
             }
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
+            Self::Lrn(lrn) => lrn.resolve(input),
+            Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
+            Self::Channels { first, count } => channels::resolve_part(first, count, input),
+            Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -401,6 +448,11 @@ impl fmt::Display for Layer {
             Self::BatchNorm { epsilon, momentum } => {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
+            Self::Lrn(lrn) => lrn.fmt(f),
+            usual if *usual == Self::layer_norm() => f.write_str("layernorm"),
+            Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
+            Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
+            Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

@@ -56,7 +56,8 @@ pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use statistics::Statistics;
 pub(crate) use step::{
-    Embedding, GradientTarget, Kind, Normalisation, NormalisedBy, OverTime, Step, SumsFor,
+    Embedding, GradientTarget, Kind, LayerNorm, Normalisation, NormalisedBy, OverTime, Step,
+    SumsFor,
 };
 
 /// What a plan is for.

@@ -3,6 +3,7 @@ mod chain;
 mod convolution;
 mod elementwise;
 mod embedding;
+mod layer_norm;
 mod normalisation;
 mod over_time;
 mod pooling;
@@ -337,6 +338,7 @@ impl Step {
             Kind::Normalisation(normalisation) => {
                 normalisation.forward(context, self, workspace, output)
             }
+            Kind::LayerNorm(norm) => norm.forward(context, self, workspace, output),
             _ => self.forward_elementwise(context, workspace, output),
         }
     }
@@ -366,6 +368,7 @@ impl Step {
             Kind::Normalisation(normalisation) => {
                 normalisation.backward(context, self, workspace, output_gradient);
             }
+            Kind::LayerNorm(norm) => norm.backward(context, self, workspace, output_gradient),
             _ => self.backward_elementwise(context, workspace, output_gradient),
         }
     }

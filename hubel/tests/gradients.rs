@@ -41,9 +41,17 @@ const IN_OTHER_WORDS: &str = "globalavgpool-fc(32)-residual[flatten-batchnorm-re
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
+const LIMITS: &str = "conv(6)-elu(0.8)-conv(6)-mish-conv(5)-clip(-0.6, 0.7)-flatten-fc(classes)";
 /// Products with factors of channels, as in squeeze-and-excitation, and with maps.
 const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
     -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
+const RESPONSES: &str = "conv(7)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.8, beta=0.6, bias=2)-tanh-flatten-fc(9)-lrn(9, alpha=1)-fc(classes)";
+/// Layer norms of maps, of an input that others read, and of rows.
+const PIXELS_NORMALISED: &str = "conv(6)-layernorm-residual[conv(6, groups=6, padding=1)-layernorm(epsilon=0.1)-tanh-conv(6, kernel=1)]\
+    -residual[layernorm | sigmoid]-globalavgpool-layernorm-fc(5)-layernorm-tanh-fc(classes)";
+/// Parts of the channels, alone and overlapping, and channel shuffles, as in ShuffleNet.
+const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 4)-conv(3, kernel=1)-tanh]-shuffle(2)-conv(6, padding=1)\
+    -shuffle(3)-tanh-channels(1, 4)-flatten-fc(8)-channels(2, 6)-shuffle(3)-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -99,6 +107,10 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    Lrn: [RESPONSES],
+    LayerNorm: [PIXELS_NORMALISED],
+    Channels: [MOVED],
+    Shuffle: [MOVED],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -121,6 +133,10 @@ checked!(
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
+    Lrn: [RESPONSES],
+    LayerNorm: [PIXELS_NORMALISED],
+    Channels: [MOVED],
+    Shuffle: [MOVED],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -149,6 +165,9 @@ checked!(
     HardSwish: [GROUPS],
     Gelu: [GROUPS],
     HardSigmoid: [PRODUCTS],
+    Elu: [LIMITS],
+    Mish: [LIMITS],
+    Clip: [LIMITS],
 );
 
 checked!(

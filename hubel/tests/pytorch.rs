@@ -271,7 +271,7 @@ fn activations_and_where_they_bend() {
 }
 
 #[test]
-fn linear_layers_and_batch_norm() {
+fn linear_layers_normalisations_products_and_moved_channels() {
     check_all("others");
 }
 

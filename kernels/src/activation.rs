@@ -1,6 +1,6 @@
 //! Activation functions, forward and backward.
 use crate::Cpu;
-use crate::exponential::{normal, sigmoid, tanh};
+use crate::exponential::{exponential, normal, sigmoid, tanh};
 use crate::simd::{Kernel, Simd};
 
 /// A function of each value. `LeakyRelu` has the slope for negative values.
@@ -27,6 +27,17 @@ pub enum Activation {
     Gelu,
     /// relu6(x + 3) / 6, the piecewise approximation of the logistic function
     HardSigmoid,
+    /// x where positive, alpha · (eˣ − 1) elsewhere
+    Elu(f32),
+    /// x · tanh(ln(1 + eˣ))
+    Mish,
+    /// min(max(x, least), most)
+    Clip {
+        /// The smallest value.
+        least: f32,
+        /// The largest value.
+        most: f32,
+    },
 }
 
 /// `activation` of each lane. NaN stays NaN, so that a diverged training shows.
@@ -49,6 +60,14 @@ pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S
         }
         Activation::Gelu => simd.mul(x, normal(simd, x).0),
         Activation::HardSigmoid => hard_sigmoid(simd, x),
+        Activation::Elu(alpha) => {
+            let below = simd.sub(exponential(simd, x), simd.splat(1.0));
+            simd.select_greater(x, simd.zero(), x, simd.mul(below, simd.splat(alpha)))
+        }
+        Activation::Mish => simd.mul(at_least(simd, -SATURATED, x), mish_gate(simd, x).0),
+        Activation::Clip { least, most } => {
+            simd.min(simd.splat(most), simd.max(simd.splat(least), x))
+        }
     }
 }
 
@@ -66,6 +85,19 @@ fn relu6<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.min(simd.splat(6.0), simd.max(simd.zero(), x))
 }
 
+/// tanh(ln(1 + eˣ)) and its derivative. With w = eˣ and n = w · (w + 2) they are n / (n + 2) and 4 · w · (w + 1) / (n + 2)².
+#[inline(always)]
+fn mish_gate<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector) {
+    let two = simd.splat(2.0);
+    // From here on the gate is 1, and w² would overflow later.
+    let w = exponential(simd, simd.min(simd.splat(20.0), x));
+    let n = simd.mul(w, simd.add(w, two));
+    let divisor = simd.add(n, two);
+    let above = simd.mul(simd.splat(4.0), simd.mul(w, simd.add(w, simd.splat(1.0))));
+    let slope = simd.div(simd.div(above, divisor), divisor);
+    (simd.div(n, divisor), slope)
+}
+
 #[inline(always)]
 fn hard_sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
@@ -76,7 +108,7 @@ fn hard_sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 /// [`Activation::follows_from_output`].
 ///
 /// # Panics
-/// For SiLU, hard swish and GELU, whose derivative does not follow from y.
+/// For SiLU, hard swish, GELU and Mish, whose derivative does not follow from y.
 #[inline(always)]
 pub(crate) fn derivative_from_output<S: Simd>(
     simd: S,
@@ -98,7 +130,12 @@ pub(crate) fn derivative_from_output<S: Simd>(
             let inside = simd.select_greater(y, zero, simd.splat(1.0 / 6.0), zero);
             simd.select_greater(one, y, inside, zero)
         }
-        Activation::Silu | Activation::HardSwish | Activation::Gelu => {
+        Activation::Elu(alpha) => simd.select_greater(y, zero, one, simd.add(y, simd.splat(alpha))),
+        Activation::Clip { least, most } => {
+            let above = simd.select_greater(y, simd.splat(least), one, zero);
+            simd.select_greater(simd.splat(most), y, above, zero)
+        }
+        Activation::Silu | Activation::HardSwish | Activation::Gelu | Activation::Mish => {
             panic!("the derivative of {activation:?} does not follow from its output")
         }
     }
@@ -108,9 +145,9 @@ impl Activation {
     /// Whether the derivative follows from the output alone. The input then need not be kept.
     pub fn follows_from_output(self) -> bool {
         match self {
-            Self::Silu | Self::HardSwish | Self::Gelu => false,
+            Self::Silu | Self::HardSwish | Self::Gelu | Self::Mish => false,
             // With a negative slope the output is positive on both sides.
-            Self::LeakyRelu(slope) => slope >= 0.0,
+            Self::LeakyRelu(slope) | Self::Elu(slope) => slope >= 0.0,
             _ => true,
         }
     }
@@ -140,6 +177,15 @@ fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector)
             let (distribution, density) = normal(simd, x);
             let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
             simd.mul_add(x, density, distribution)
+        }
+        Activation::Elu(alpha) => {
+            let below = simd.mul(simd.splat(alpha), exponential(simd, x));
+            simd.select_greater(x, simd.zero(), one, below)
+        }
+        Activation::Mish => {
+            let (gate, slope) = mish_gate(simd, x);
+            let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
+            simd.mul_add(x, slope, gate)
         }
         _ => unreachable!("the derivative of {activation:?} follows from its output"),
     }
@@ -321,7 +367,7 @@ mod tests {
     use super::*;
     use crate::InstructionSet;
 
-    const ALL: [Activation; 10] = [
+    const ALL: [Activation; 14] = [
         Activation::Identity,
         Activation::Relu,
         Activation::Relu6,
@@ -332,6 +378,13 @@ mod tests {
         Activation::HardSwish,
         Activation::Gelu,
         Activation::HardSigmoid,
+        Activation::Elu(0.7),
+        Activation::Elu(-0.3),
+        Activation::Mish,
+        Activation::Clip {
+            least: -1.3,
+            most: 2.1,
+        },
     ];
 
     #[test]
@@ -380,6 +433,9 @@ mod tests {
             Activation::Silu => x * sigmoid,
             Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Activation::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Elu(alpha) => x.max(0.0) + f64::from(alpha) * (x.min(0.0).exp() - 1.0),
+            Activation::Mish => x * x.exp().ln_1p().tanh(),
+            Activation::Clip { least, most } => x.clamp(least.into(), most.into()),
             Activation::Gelu => {
                 // Formula 7.1.26 of Abramowitz and Stegun.
                 let z = x.abs() / std::f64::consts::SQRT_2;

@@ -17,12 +17,15 @@ pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
+pub mod layer_norm;
+pub mod lrn;
 mod map;
 pub mod multiply;
 pub mod over_time;
 pub mod pad;
 pub mod pool;
 pub mod reference;
+pub mod selection;
 mod shape;
 mod simd;
 pub mod softmax;

@@ -252,7 +252,7 @@ impl Probe {
     }
 }
 
-/// Whether an output of an activation has a gradient; `None` for activations whose derivative is nowhere 0. NaN is alive: it is another problem.
+/// Whether an output of an activation has a gradient; `None` for activations whose derivative is nowhere 0, and for limits of one's own. NaN is alive: it is another problem.
 fn alive(activation: Activation) -> Option<fn(f32) -> bool> {
     match activation {
         Activation::Relu => Some(|value| value > 0.0 || value.is_nan()),

@@ -5,7 +5,9 @@ use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
+use super::pixel_norm::PixelNorm;
 use super::windows::{ConvolutionWindows, PoolingWindows, Source};
+use crate::layers::LocalResponse;
 use crate::network::{Operation, Role};
 use crate::{Error, Place, Result, Shape};
 
@@ -82,6 +84,21 @@ pub enum Rule {
         /// The learned shift.
         shift: f32,
     },
+    /// scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of all terms: layer norm.
+    NormaliseByTerms {
+        /// The index of the term that is the value; the others are the other channels of its pixel.
+        own: usize,
+        /// The mean of the terms.
+        mean: f32,
+        /// The biased variance of the terms.
+        variance: f32,
+        /// The summand of the variance.
+        epsilon: f32,
+        /// The learned factor.
+        scale: f32,
+        /// The learned shift.
+        shift: f32,
+    },
     /// A function of a single term.
     Function(Activation),
     /// A number from the table of an embedding: the entry of this channel in the row of the token, which is the single term. A token is no quantity, so the
@@ -90,9 +107,16 @@ pub enum Rule {
         /// The number.
         number: f32,
     },
+    /// value of one term / (bias + alpha / size · Σ value²)^beta over all terms
+    LocalResponse {
+        /// The index of the term that is normalised.
+        own: usize,
+        /// The settings of the layer.
+        settings: LocalResponse,
+    },
     /// The product of two terms.
     Product,
-    /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
+    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
     Softmax {
@@ -176,10 +200,17 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         | Operation::AvgOverTime(_) => value.mean(),
         Operation::Embedding { .. } => without_window(value.entry()),
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
+        Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
+        Operation::Lrn(settings) => without_window(value.local_response(*settings)),
         Operation::Dropout(_) => without_window(value.same(0, at)),
+        Operation::Channels { .. } | Operation::Shuffle { .. } => {
+            let channel = (own.operation).moved_channel(at.channel, value.input(0).channels);
+            let channel = channel.expect("the operation moves channels");
+            without_window(value.same(0, Place { channel, ..at }))
+        }
         Operation::Concat => without_window(value.side_by_side()),
         Operation::Multiply => without_window(value.product()),
     };
@@ -290,8 +321,21 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
             let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
             f64::from(scale) * (value(0) - f64::from(mean)) / deviation + f64::from(shift)
         }
+        Rule::NormaliseByTerms {
+            own,
+            epsilon,
+            scale,
+            shift,
+            ..
+        } => {
+            let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
+            f64::from(scale) * norm.normalised(own) + f64::from(shift)
+        }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
         Rule::Entry { number } => f64::from(number),
+        Rule::LocalResponse { own, settings } => {
+            value(own) / base_of(settings, terms).powf(settings.beta.into())
+        }
         Rule::Product => value(0) * value(1),
         Rule::Same => value(0),
         Rule::Softmax { class, temperature } => {
@@ -301,6 +345,13 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
             1.0 / powers.sum::<f64>()
         }
     }
+}
+
+/// What a local response normalisation divides by, before the power.
+fn base_of(settings: LocalResponse, terms: &[Term]) -> f64 {
+    let squares = terms.iter().map(|term| f64::from(term.value).powi(2));
+    f64::from(settings.bias)
+        + f64::from(settings.alpha) / settings.size as f64 * squares.sum::<f64>()
 }
 
 /// A value in the map of a node.
@@ -474,6 +525,27 @@ impl Value<'_> {
         (rule, vec![term])
     }
 
+    fn normalise_by_terms(&self, epsilon: f32) -> (Rule, Vec<Term>) {
+        let own = self.at.channel;
+        let of = |role: Role| self.tensor(role).expect("a layer norm has two tensors")[own];
+        let scale = of(Role::Scale);
+        let places = (0..self.input(0).channels).map(|channel| Place { channel, ..self.at });
+        let mut terms: Vec<Term> = places.map(|place| self.term(0, place, 1.0)).collect();
+        let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
+        for (channel, term) in terms.iter_mut().enumerate() {
+            term.derivative = f64::from(scale) * norm.derivative(own, channel);
+        }
+        let rule = Rule::NormaliseByTerms {
+            own,
+            mean: norm.mean as f32,
+            variance: norm.variance as f32,
+            epsilon,
+            scale,
+            shift: of(Role::Shift),
+        };
+        (rule, terms)
+    }
+
     fn function(&self, function: Activation) -> (Rule, Vec<Term>) {
         let cpu = &self.explainer.cpu;
         let term = self.term(0, self.at, 1.0);
@@ -488,6 +560,23 @@ impl Value<'_> {
             ..term
         };
         (Rule::Function(function), vec![term])
+    }
+
+    fn local_response(&self, settings: LocalResponse) -> (Rule, Vec<Term>) {
+        let channels = settings.around(self.at.channel, self.input(0).channels);
+        let own = self.at.channel - channels.start;
+        let terms = channels.map(|channel| self.term(0, Place { channel, ..self.at }, 1.0));
+        let mut terms: Vec<Term> = terms.collect();
+        let base = base_of(settings, &terms);
+        let power = base.powf(-f64::from(settings.beta));
+        let value = f64::from(terms[own].value);
+        let each =
+            2.0 * f64::from(settings.alpha) * f64::from(settings.beta) / settings.size as f64;
+        for (place, term) in terms.iter_mut().enumerate() {
+            let direct = if place == own { power } else { 0.0 };
+            term.derivative = direct - each * value * f64::from(term.value) * power / base;
+        }
+        (Rule::LocalResponse { own, settings }, terms)
     }
 
     fn sum_of_inputs(&self) -> (Rule, Vec<Term>) {

@@ -70,11 +70,22 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
             });
             parts.collect()
         }
+        Operation::Lrn(settings) => (settings.around(channel, own.shape.channels))
+            .map(|channel| part(own.inputs[0], channel))
+            .collect(),
         Operation::Multiply => own
             .inputs
             .iter()
             .map(|input| part(*input, channel))
             .collect(),
+        Operation::Channels { .. } | Operation::Shuffle { .. } => {
+            let input = own.inputs[0];
+            let moved = (own.operation).moved_channel(channel, nodes[input].shape.channels);
+            moved
+                .map(|channel| part(input, channel))
+                .into_iter()
+                .collect()
+        }
         Operation::Concat => {
             let mut rest = channel;
             let mut parts = Vec::new();

@@ -72,8 +72,12 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
         matches!(
             operation,
             Operation::BatchNorm { .. }
+                | Operation::LayerNorm { .. }
                 | Operation::Activation(_)
+                | Operation::Channels { .. }
+                | Operation::Shuffle { .. }
                 | Operation::Dropout(_)
+                | Operation::Lrn(_)
                 | Operation::Add
                 | Operation::Concat
                 | Operation::Multiply

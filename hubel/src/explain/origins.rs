@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use super::Explainer;
 use super::arithmetic;
+use super::pixel_norm::PixelNorm;
 use super::windows::{ConvolutionWindows, PoolingWindows};
 use crate::network::{Operation, Role};
 use crate::{Place, Result, Shape};
@@ -109,8 +110,34 @@ fn derivatives(
                 .map(|(output, weight)| (Place::new(0, 0, output), f64::from(*weight)))
                 .collect());
         }
+        // All channels of the pixel read it, as a part of their mean and variance.
+        Operation::LayerNorm { epsilon } => {
+            let first = from.index(Place { channel: 0, ..at });
+            let pixel = &explainer.map(node)[first..][..from.channels];
+            let norm = PixelNorm::of(pixel.iter().copied(), *epsilon);
+            let range = explainer.parameters().range(reader, Role::Scale);
+            let scales = &explainer.parameters().values()[range.expect("a layer norm has a scale")];
+            let scales = scales.iter().enumerate();
+            return Ok(scales
+                .map(|(channel, scale)| {
+                    let derivative = f64::from(*scale) * norm.derivative(channel, at.channel);
+                    (Place { channel, ..at }, derivative)
+                })
+                .collect());
+        }
         Operation::Flatten => vec![Place::new(0, 0, from.index(at))],
+        Operation::Channels { .. } | Operation::Shuffle { .. } => (0..own.shape.channels)
+            .filter(|channel| {
+                let moved = own.operation.moved_channel(*channel, from.channels);
+                moved == Some(at.channel)
+            })
+            .map(|channel| Place { channel, ..at })
+            .collect(),
         Operation::Concat => side_by_side(explainer, reader, node, at),
+        // The sum of a channel has the same channels around it.
+        Operation::Lrn(settings) => (settings.around(at.channel, from.channels))
+            .map(|channel| Place { channel, ..at })
+            .collect(),
         // A factor of a channel is read at all its places.
         Operation::Multiply if own.shape != from => (0..own.shape.height)
             .flat_map(|row| (0..own.shape.width).map(move |column| Place { row, column, ..at }))

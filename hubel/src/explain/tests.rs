@@ -11,7 +11,7 @@ use crate::network::{Operation, Role};
 use crate::{Network, Place, Preparation, Purpose, Random};
 
 /// Every operation, with unusual settings, in networks without and with kinks.
-pub(super) const NETWORKS: [&str; 13] = [
+pub(super) const NETWORKS: [&str; 16] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
     "conv(6, groups=3, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-batchnorm-flatten-dropout(0.3)-fc(classes, bias=false)",
@@ -27,8 +27,11 @@ pub(super) const NETWORKS: [&str; 13] = [
     "conv(5, kernel=4, stride=3, padding=1, mode=constant(-0.7), round=ceil)-tanh-flatten-fc(classes)",
     "residual[conv(3, padding=1)-tanh-residual[conv(3, padding=1)]]-silu-flatten-dropout(0.5)-fc(classes)",
     "flatten-fc(6)-residual[fc(6)-sigmoid]-fc(classes)",
+    "conv(5)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.9, beta=0.6, bias=2)-globalavgpool-fc(classes)",
     "conv(4)-multiply[ | globalavgpool-conv(4, kernel=1)-hardsigmoid]-multiply[conv(3, kernel=1) | conv(3, kernel=1)-sigmoid]-globalavgpool\
      -fc(classes)",
+    "conv(6)-concat[channels(0, 2) | channels(1, 4)-conv(4, kernel=1)-tanh]-shuffle(3)-globalavgpool-channels(1, 5)-shuffle(5)-fc(classes)",
+    "conv(6)-layernorm(epsilon=0.1)-residual[conv(6, groups=6, padding=1)-layernorm-gelu]-globalavgpool-layernorm-fc(classes)",
     "conv(5, padding=1)-relu-conv(4, kernel=1)-globalavgpool",
 ];
 pub(super) const SHAPE: Shape = Shape::new(7, 6, 3);

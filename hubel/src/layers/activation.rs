@@ -15,6 +15,9 @@ pub(crate) fn name(activation: Activation) -> &'static str {
         Activation::HardSwish => "hardswish",
         Activation::Gelu => "gelu",
         Activation::HardSigmoid => "hardsigmoid",
+        Activation::Elu(_) => "elu",
+        Activation::Mish => "mish",
+        Activation::Clip { .. } => "clip",
     }
 }
 
@@ -22,6 +25,8 @@ pub(crate) fn name(activation: Activation) -> &'static str {
 pub(crate) fn text(activation: Activation) -> String {
     match activation {
         Activation::LeakyRelu(slope) => format!("leakyrelu({slope})"),
+        Activation::Elu(alpha) => format!("elu({alpha})"),
+        Activation::Clip { least, most } => format!("clip({least}, {most})"),
         _ => name(activation).into(),
     }
 }
@@ -30,8 +35,17 @@ pub(crate) fn text(activation: Activation) -> String {
 pub(crate) fn is_relu_like(activation: Activation) -> bool {
     !matches!(
         activation,
-        Activation::Identity | Activation::Sigmoid | Activation::Tanh | Activation::HardSigmoid
+        Activation::Identity
+            | Activation::Sigmoid
+            | Activation::Tanh
+            | Activation::HardSigmoid
+            | Activation::Clip { .. }
     )
+}
+
+fn limit(arguments: &mut Arguments, name: &'static str) -> Result<f32, ArgumentError> {
+    let message = "`clip` needs the smallest and the largest value: `clip(-1, 1)`";
+    (arguments.number(name)?).ok_or_else(|| ArgumentError::layer(message))
 }
 
 /// The activation called `name`, if there is one. The slope of a leaky ReLU is 0.01 by default.
@@ -53,6 +67,12 @@ pub(crate) fn parse(
         "hardswish" => Activation::HardSwish,
         "gelu" => Activation::Gelu,
         "hardsigmoid" => Activation::HardSigmoid,
+        "elu" => Activation::Elu(arguments.number("alpha")?.unwrap_or(1.0)),
+        "mish" => Activation::Mish,
+        "clip" => Activation::Clip {
+            least: limit(arguments, "least")?,
+            most: limit(arguments, "most")?,
+        },
         _ => return Ok(None),
     }))
 }

@@ -61,7 +61,7 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
                 ),
             )
         }
-        "batchnorm" if number(0).is_some_and(|first| first > 0) => refuse(
+        "batchnorm" | "layernorm" if number(0).is_some_and(|first| first > 0) => refuse(
             unnamed.first(),
             format!("`{word}` finds the number of channels automatically: leave it out"),
         ),

@@ -1,5 +1,5 @@
 //! The flat form of a network for one input: nodes in evaluation order, with shapes, names and tensors.
-use crate::layers::{Activation, PaddingMode, activation};
+use crate::layers::{Activation, LocalResponse, PaddingMode, activation};
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape};
 
@@ -81,6 +81,25 @@ pub enum Operation {
         epsilon: f32,
         /// Weight of the new batch in the running statistics.
         momentum: f32,
+    },
+    /// Local response normalisation over the channels of each pixel.
+    Lrn(LocalResponse),
+    /// Layer norm: normalises the channels of each pixel.
+    LayerNorm {
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// A part of the channels.
+    Channels {
+        /// The first one.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels seen as `[groups, channels/groups]` and transposed.
+    Shuffle {
+        /// Number of groups.
+        groups: usize,
     },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
@@ -182,9 +201,9 @@ pub enum Role {
     Weight,
     /// The bias per output channel.
     Bias,
-    /// The scale of batch norm per channel (PyTorch: `weight`).
+    /// The scale of batch norm and layer norm per channel (PyTorch: `weight`).
     Scale,
-    /// The shift of batch norm per channel (PyTorch: `bias`).
+    /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
     Shift,
     /// Running mean of a channel; not trained.
     RunningMean,
@@ -310,6 +329,8 @@ impl Graph {
                 .flat_map(|&input| self.flattened_maps(input))
                 .collect(),
             Operation::BatchNorm { .. }
+            | Operation::Lrn(_)
+            | Operation::LayerNorm { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -384,6 +405,17 @@ impl Role {
 }
 
 impl Operation {
+    /// For an operation that moves channels, the channel of its input that `channel` of its output is. The input has `channels` channels.
+    pub(crate) fn moved_channel(&self, channel: usize, channels: usize) -> Option<usize> {
+        match self {
+            Self::Channels { first, .. } => Some(first + channel),
+            Self::Shuffle { groups } => {
+                Some(channel % groups * (channels / groups) + channel / groups)
+            }
+            _ => None,
+        }
+    }
+
     /// Its kind, by its name in architecture text.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -403,6 +435,10 @@ impl Operation {
             Self::AdaptiveAvgPool => "adaptiveavgpool",
             Self::AdaptiveMaxPool => "adaptivemaxpool",
             Self::BatchNorm { .. } => "batchnorm",
+            Self::Lrn(_) => "lrn",
+            Self::LayerNorm { .. } => "layernorm",
+            Self::Channels { .. } => "channels",
+            Self::Shuffle { .. } => "shuffle",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

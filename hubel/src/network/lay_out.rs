@@ -127,6 +127,18 @@ impl Layout {
             Ok(resolved) => resolved,
             Err(misfit) => return Err(self.error(name, index, layer.to_string(), at, misfit)),
         };
+        let is_moved = resolved
+            .operation
+            .moved_channel(0, input.shape.channels)
+            .is_some();
+        if is_moved && !self.graph.order_of_row(at).is_empty() {
+            let reason = "PyTorch would take other values: its input is a flattened map, which PyTorch flattens channel by channel".to_owned();
+            let ways_out = vec![format!(
+                "`{layer}` before `flatten`, on the channels of the map"
+            )];
+            let misfit = Misfit { reason, ways_out };
+            return Err(self.error(name, index, layer.to_string(), at, misfit));
+        }
         for tensor in &resolved.tensors {
             self.weights = self.weights.saturating_add(tensor.len());
         }

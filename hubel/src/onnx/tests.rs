@@ -130,7 +130,11 @@ fn random(network: &str, shape: Shape, classes: usize) -> Model {
 }
 
 /// Networks with each layer that is written, at odd settings.
-const ODD: [(&str, [usize; 3]); 14] = [
+const ODD: &[(&str, [usize; 3])] = &[
+    (
+        "conv(6)-elu(0.8)-conv(6)-mish-conv(5)-clip(-0.6, 0.7)-flatten-linear(classes)",
+        [9, 8, 3],
+    ),
     (
         "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2), round=floor)-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
@@ -164,7 +168,7 @@ const ODD: [(&str, [usize; 3]); 14] = [
         [10, 10, 3],
     ),
     (
-        "flatten-batchnorm-linear(12)-relu-residual[linear(12)-relu]-linear(classes)",
+        "flatten-batchnorm-linear(20)-residual[linear(20)-relu]-linear(classes)",
         [5, 5, 3],
     ),
     (
@@ -182,6 +186,26 @@ const ODD: [(&str, [usize; 3]); 14] = [
     (
         "conv(6)-globalavgpool-flatten-multiply[linear(6) | sigmoid]-linear(classes)",
         [8, 9, 3],
+    ),
+    (
+        "conv(7)-lrn(3, alpha=0.5)-relu-lrn(5, alpha=0.9, beta=0.6, bias=2)-globalavgpool-linear(classes)",
+        [6, 8, 3],
+    ),
+    (
+        "conv(6)-shuffle(3)-concat[channels(0, 2) | channels(1, 4)-conv(4, kernel=1)]-shuffle(2)-relu-flatten-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(6)-globalavgpool-flatten-channels(1, 4)-shuffle(2)-residual[linear(4)-shuffle(2)]-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(8)-layernorm-residual[conv(8, groups=8, padding=1)-layernorm(epsilon=0.01)-conv(12, kernel=1)-gelu-conv(8, kernel=1)]-globalavgpool-layernorm-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(4, stride=2)-flatten-layernorm-linear(10)-layernorm-relu-linear(classes)",
+        [7, 9, 3],
     ),
     (
         "maxpool(2, stride=3, round=ceil)-conv(5, kernel=2)-avgpool((2,1), stride=(1,2), round=floor)-flatten-linear(classes)",

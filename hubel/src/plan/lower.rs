@@ -8,9 +8,10 @@ use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::selection::Selection;
 
 use super::convolution::{Convolution, Needs, Tensors};
-use super::step::{Backward, Embedding, Kind, Normalisation, OverTime, Step};
+use super::step::{Backward, Embedding, Kind, LayerNorm, Normalisation, OverTime, Step};
 use super::{Mode, PlanSettings};
 use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role, TimeWindow};
@@ -143,7 +144,25 @@ impl Lowering<'_> {
             Operation::BatchNorm { epsilon, momentum } => {
                 Kind::Normalisation(self.normalisation(i, *epsilon, *momentum))
             }
+            Operation::Lrn(lrn) => Kind::Lrn(lrn.for_kernels(node.shape.channels)),
+            Operation::LayerNorm { epsilon } => {
+                let range = |role| {
+                    let range = self.parameters.range(i, role);
+                    range.expect("a layer norm has two tensors")
+                };
+                Kind::LayerNorm(LayerNorm {
+                    epsilon: *epsilon,
+                    scale: range(Role::Scale),
+                    shift: range(Role::Shift),
+                })
+            }
             Operation::Activation(activation) => Kind::Activation(*activation),
+            Operation::Channels { .. } | Operation::Shuffle { .. } => {
+                let taken = (0..node.shape.channels)
+                    .filter_map(|channel| node.operation.moved_channel(channel, from.channels));
+                let taken: Vec<usize> = taken.collect();
+                Kind::Selection(Selection::new(from.channels, &taken))
+            }
             Operation::Add => Kind::Add {
                 activation: Activation::Identity,
             },

@@ -3,10 +3,12 @@ use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::Pass;
+use hubel_kernels::lrn::Lrn;
 use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::selection::Selection;
 
 use super::chain::Chain;
 use super::convolution::Convolution;
@@ -96,6 +98,7 @@ pub(crate) enum Kind {
     Embedding(Embedding),
     Normalisation(Normalisation),
     Activation(Activation),
+    Lrn(Lrn),
     Dropout {
         probability: f32,
         layer: u64,
@@ -110,6 +113,9 @@ pub(crate) enum Kind {
         channels: Vec<usize>,
         pixels: usize,
     },
+    LayerNorm(LayerNorm),
+    /// Some channels of the input, in another order.
+    Selection(Selection),
     /// The first input times the second.
     Multiply(Product),
 }
@@ -178,6 +184,13 @@ pub(super) fn with_activation(mut parts: Vec<String>, activation: Activation) ->
         parts.push(format!("{activation:?}").to_lowercase());
     }
     parts.join(" + ")
+}
+
+/// Layer norm, with the places of its tensors among the parameters.
+pub(crate) struct LayerNorm {
+    pub(crate) epsilon: f32,
+    pub(crate) scale: Range<usize>,
+    pub(crate) shift: Range<usize>,
 }
 
 /// A batch norm with what was fused to it: `activation(normalised + add)`.
@@ -325,9 +338,12 @@ impl Kind {
             Self::Normalisation(step) if step.by_reader => return "batch norm statistics".into(),
             Self::Normalisation(_) => "batch norm".into(),
             Self::Activation(activation) => format!("{activation:?}").to_lowercase(),
+            Self::Lrn(_) => "local response norm".into(),
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
+            Self::LayerNorm(_) => "layer norm".into(),
+            Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };
         let mut parts = vec![plain];

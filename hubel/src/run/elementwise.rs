@@ -1,4 +1,4 @@
-//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, borders.
+//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, channels, borders.
 use hubel_kernels::add::{self, Channels};
 use hubel_kernels::{Cpu, activation, dropout, pad};
 
@@ -19,6 +19,7 @@ impl Step {
             Kind::Activation(function) => {
                 activation::forward(cpu, *function, &input(0)[..output.len()], output)
             }
+            Kind::Lrn(lrn) => lrn.forward(cpu, &input(0)[..output.len()], output),
             Kind::Dropout { probability, layer } => {
                 let seed = context.seed ^ layer.wrapping_mul(LAYER);
                 dropout::apply(
@@ -67,6 +68,10 @@ impl Step {
                     offset += count;
                 }
             }
+            Kind::Selection(selection) => {
+                let length = selection.input_len(output.len());
+                selection.forward(cpu, &input(0)[..length], output);
+            }
             Kind::Multiply(product) => {
                 let factors = &input(1)[..output.len() / product.pixels];
                 product.apply(cpu, &input(0)[..output.len()], factors, output, false);
@@ -111,6 +116,11 @@ impl Step {
                         target.accumulate,
                     );
                 }
+                Kind::Lrn(lrn) => {
+                    let input = &workspace.values[self.inputs[0]][..output_gradient.len()];
+                    let gradient = &mut gradient[..output_gradient.len()];
+                    lrn.backward(cpu, input, output_gradient, gradient, target.accumulate);
+                }
                 Kind::Dropout { probability, layer } => {
                     let seed = context.seed ^ layer.wrapping_mul(LAYER);
                     let gradient = &mut gradient[..output_gradient.len()];
@@ -135,6 +145,11 @@ impl Step {
                         },
                     );
                     add::copy_channels(cpu, from, to, channels[i], target.accumulate);
+                }
+                Kind::Selection(selection) => {
+                    let length = selection.input_len(output_gradient.len());
+                    let gradient = &mut gradient[..length];
+                    selection.backward(cpu, output_gradient, gradient, target.accumulate);
                 }
                 Kind::Multiply(product) => {
                     let length = output_gradient.len();

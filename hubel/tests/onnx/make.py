@@ -3,48 +3,22 @@
     pip install torch onnx onnxruntime onnxscript
     python make.py [FOLDER]
 """
-import json
 import os
 import sys
 import warnings
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
+from waves import answer
+
 warnings.filterwarnings("ignore")
 FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
 RANDOM = np.random.default_rng(1)
-
-
-def waves(count, height, width, channels):
-    """The pictures that the tests give to hubel, [n, h, w, c]."""
-    n, y, x, c = np.meshgrid(*map(np.arange, (count, height, width, channels)), indexing="ij")
-    return np.sin(0.07 * y + 0.11 * (x * (c + 1)) + (c + n)).astype(np.float32)
-
-
-def answer(path):
-    """Writes the logits of three pictures beside the file; their softmax is undone by a logarithm."""
-    session = onnxruntime.InferenceSession(path)
-    port = session.get_inputs()[0]
-    sizes = port.shape[1:]
-    channels_first = sizes[0] in (1, 3)
-    channels, height, width = sizes if channels_first else (sizes[2], *sizes[:2])
-    pictures = waves(3, height, width, channels)
-    if channels_first:
-        pictures = pictures.transpose(0, 3, 1, 2)
-    if port.type == "tensor(uint8)":
-        raise ValueError("the pictures of the tests are floats")
-    pictures = np.ascontiguousarray(pictures)
-    batch = port.shape[0] if isinstance(port.shape[0], int) else 3
-    runs = [session.run(None, {port.name: pictures[i:i + batch]})[0] for i in range(0, 3, batch)]
-    logits = np.concatenate(runs).reshape(3, -1)
-    with open(path[:-5] + ".json", "w") as file:
-        json.dump([[float(f"{value:.8g}") for value in row] for row in logits], file)
 
 
 class Parts(nn.Module):

@@ -6,7 +6,9 @@ use hubel_kernels::conv::{
     Algorithm, Fused, Geometry, GradientEpilogue, InputGradient, InputGradientOperands,
     OutputGradient, Settings,
 };
+use hubel_kernels::layer_norm::LayerNorm;
 use hubel_kernels::pool::{Pooling, Regions, Window};
+use hubel_kernels::selection::Selection;
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
 pub(crate) struct Run<'a> {
@@ -74,6 +76,33 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
                 false,
             );
             vec![gradient]
+        }
+        Operation::LayerNorm { epsilon } => {
+            let norm = LayerNorm {
+                epsilon: *epsilon,
+                scale: run.tensor(Role::Scale),
+                shift: run.tensor(Role::Shift),
+            };
+            let mut gradient = run.zeros();
+            norm.input_gradient(
+                run.cpu,
+                run.input,
+                run.output_gradient,
+                &mut gradient,
+                false,
+            );
+            vec![gradient]
+        }
+        Operation::Channels { first, count } => {
+            let taken: Vec<usize> = (*first..first + count).collect();
+            vec![run.selection(from.channels, &taken)]
+        }
+        Operation::Shuffle { groups } => {
+            let of_group = from.channels / groups;
+            // The first channel of each group, then the second ones.
+            let taken = (0..of_group)
+                .flat_map(|place| (0..*groups).map(move |group| group * of_group + place));
+            vec![run.selection(from.channels, &taken.collect::<Vec<_>>())]
         }
         operation => panic!("no input gradient of {operation:?}"),
     }
@@ -166,6 +195,13 @@ impl Run<'_> {
             &mut gradient,
             false,
         );
+        gradient
+    }
+
+    fn selection(&self, total: usize, taken: &[usize]) -> Vec<f32> {
+        let mut gradient = self.zeros();
+        let selection = Selection::new(total, taken);
+        selection.backward(self.cpu, self.output_gradient, &mut gradient, false);
         gradient
     }
 

@@ -71,6 +71,32 @@ class Concat(nn.ModuleList):
         return torch.cat([branch(x) for branch in self], 1)
 
 
+class Multiply(nn.Module):
+    def __init__(self, map, factors):
+        super().__init__()
+        self.map, self.factors = nn.Sequential(*map), nn.Sequential(*factors)
+
+    def forward(self, x):
+        return self.map(x) * self.factors(x)
+
+
+class Channels(nn.Module):
+    def __init__(self, first, count):
+        super().__init__()
+        self.part = slice(first, first + count)
+
+    def forward(self, x):
+        return x[:, self.part]
+
+
+class LayerNorm2d(nn.LayerNorm):
+    def __init__(self, channels, epsilon):
+        super().__init__(channels, eps=float(numpy.float32(epsilon)))
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 def convolutions():
     conv = nn.Conv2d
     return [
@@ -184,6 +210,7 @@ def activations():
         ("hardswish", nn.Hardswish()),
         ("gelu", nn.GELU()),
         ("identity", nn.Identity()),
+        ("hardsigmoid", nn.Hardsigmoid()),
     ]
     return [(text, module, (3, 5, 5), 2) for text, module in functions]
 
@@ -195,6 +222,24 @@ def others():
         ("batchnorm", nn.BatchNorm2d(3), (4, 5, 3), 2),
         ("batchnorm(0.001, 0.3)", nn.BatchNorm2d(18, eps=float(numpy.float32(0.001)), momentum=0.3), (2, 3, 18), 3),
         ("batchnorm", nn.BatchNorm2d(2), (1, 1, 2), 2),
+        (
+            "multiply[ | globalavgpool-conv(3, kernel=1)-silu-conv(5, kernel=1)-hardsigmoid]",
+            Multiply([], [nn.AdaptiveAvgPool2d(1), nn.Conv2d(5, 3, 1), nn.SiLU(), nn.Conv2d(3, 5, 1), nn.Hardsigmoid()]),
+            (4, 6, 5),
+            2,
+        ),
+        (
+            "multiply[conv(3) | conv(3)-sigmoid]",
+            Multiply([nn.Conv2d(4, 3, 3)], [nn.Conv2d(4, 3, 3), nn.Sigmoid()]),
+            (5, 6, 4),
+            3,
+        ),
+        ("channels(2, 3)", Channels(2, 3), (4, 5, 7), 2),
+        ("shuffle(3)", nn.ChannelShuffle(3), (4, 5, 12), 2),
+        ("shuffle(2)", nn.ChannelShuffle(2), (1, 1, 34), 3),
+        ("layernorm", LayerNorm2d(7, 1e-6), (4, 5, 7), 2),
+        ("layernorm(epsilon=0.01)", LayerNorm2d(67, 0.01), (3, 2, 67), 3),
+        ("layernorm", LayerNorm2d(13, 1e-6), (1, 1, 13), 3),
     ]
 
 

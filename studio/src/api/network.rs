@@ -164,6 +164,10 @@ fn settings(operation: &Operation) -> Vec<[String; 2]> {
             ("kernel", window.kernel.to_string()),
             ("stride", window.stride.to_string()),
         ],
+        Operation::Channels { first, count } => {
+            vec![("first", first.to_string()), ("count", count.to_string())]
+        }
+        Operation::Shuffle { groups } => vec![("groups", groups.to_string())],
         Operation::Dropout(share) => vec![("probability", share.to_string())],
         Operation::Linear { outputs, .. } => vec![("outputs", outputs.to_string())],
         _ => Vec::new(),

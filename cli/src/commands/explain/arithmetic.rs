@@ -167,10 +167,34 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
             number(epsilon),
             number(shift)
         )),
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => lines.push(format!(
+            "  {} · ({} − {}) / √({} + {}) + {}, with the mean and the variance of all channels of the pixel",
+            number(scale),
+            number(found.terms[own].value),
+            number(mean),
+            number(variance),
+            number(epsilon),
+            number(shift)
+        )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
         Rule::Entry { .. } => lines.push(format!(
             "  number {} in the vector of this token",
             found.at.channel
+        )),
+        Rule::LocalResponse { own, settings } => lines.push(format!(
+            "  {} / ({} + {} / {} · the sum of their squares)^{}",
+            number(found.terms[own].value),
+            number(settings.bias),
+            number(settings.alpha),
+            settings.size,
+            number(settings.beta)
         )),
         Rule::Product => lines.push("  the product of both".into()),
         Rule::Same => lines.push("  unchanged".into()),
@@ -350,10 +374,29 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
             "kind": "normalise", "mean": console::decimal(mean), "variance": console::decimal(variance),
             "epsilon": console::decimal(epsilon), "scale": console::decimal(scale), "shift": console::decimal(shift),
         }),
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => json!({
+            "kind": "normalise-by-terms", "own": own, "mean": console::decimal(mean), "variance": console::decimal(variance),
+            "epsilon": console::decimal(epsilon), "scale": console::decimal(scale), "shift": console::decimal(shift),
+        }),
         Rule::Function(_) => json!({ "kind": found.kind }),
         Rule::Entry { number } => {
             json!({ "kind": "entry", "number": console::decimal(number) })
         }
+        Rule::LocalResponse { own, settings } => json!({
+            "kind": "local-response",
+            "own": own,
+            "size": settings.size,
+            "alpha": console::decimal(settings.alpha),
+            "beta": console::decimal(settings.beta),
+            "bias": console::decimal(settings.bias),
+        }),
         Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {

@@ -110,9 +110,12 @@ fn layers() -> impl Strategy<Value = Layer> {
             Activation::Silu,
             Activation::HardSwish,
             Activation::Gelu,
-            Activation::HardSigmoid
+            Activation::HardSigmoid,
+            Activation::Mish
         ]),
         number().prop_map(Activation::LeakyRelu),
+        number().prop_map(Activation::Elu),
+        (number(), number()).prop_map(|(least, most)| Activation::Clip { least, most }),
     ];
     prop_oneof![
         convs().prop_map(Layer::Conv),
@@ -126,6 +129,11 @@ fn layers() -> impl Strategy<Value = Layer> {
             outputs: outputs.map_or(Outputs::Classes, Outputs::Number),
             bias,
         }),
+        number().prop_map(|epsilon| Layer::LayerNorm { epsilon }),
+        Just(Layer::layer_norm()),
+        (any::<usize>(), any::<usize>())
+            .prop_map(|(first, count)| Layer::Channels { first, count }),
+        any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),
         Just(Layer::Flatten),
         Just(Layer::MaxOverTime),
         Just(Layer::AvgOverTime),

@@ -79,6 +79,28 @@ fn impossible_layers_are_refused_by_name() {
         ),
         ("flatten-linear(0)", "at least 1 output"),
         ("dropout(1)", "below 1"),
+        (
+            "conv(6)-channels(4, 3)",
+            "it takes 3 channels from channel 4 on, and the input has 6, which count from 0\n  ways out: `channels(4, 2)`",
+        ),
+        ("channels(3, 1)", "the input has 3, which count from 0"),
+        ("channels(0, 0)", "at least one channel"),
+        ("channels(1, 18446744073709551615)", "the input has 3"),
+        (
+            "conv(6)-shuffle(4)",
+            "6 channels do not divide into 4 groups\n  ways out: `shuffle(3)`",
+        ),
+        ("shuffle(0)", "3 channels do not divide into 0 groups"),
+        (
+            "pool-flatten-channels(0, 4)",
+            "`channels(0, 4)` before `flatten`, on the channels of the map",
+        ),
+        ("flatten-shuffle(2)", "PyTorch would take other values"),
+        (
+            "conv(1)-layernorm",
+            "normalising one value gives a constant",
+        ),
+        ("layernorm(0)", "epsilon must be above 0"),
         ("adaptiveavgpool(0)", "at least 1×1 regions"),
         (
             "residual[conv(4, stride=2, padding=1, round=floor)]",

@@ -199,6 +199,15 @@ impl Writer<'_> {
                     });
                 Value { name, ..input }
             }
+            Operation::Lrn(lrn) => {
+                let input = self.map(before, &name)?;
+                of_map(self.builder.node("LRN", &name, &[&input], |node| {
+                    (node.int("size", lrn.size as i64))
+                        .float("alpha", lrn.alpha)
+                        .float("beta", lrn.beta)
+                        .float("bias", lrn.bias)
+                }))
+            }
             Operation::Dropout(_) | Operation::Activation(Activation::Identity) => {
                 self.values[before].clone()
             }
@@ -225,6 +234,21 @@ impl Writer<'_> {
             Operation::Activation(activation) => {
                 let input = self.values[before].clone();
                 let name = self.activation(*activation, &input.name, &name);
+                Value { name, ..input }
+            }
+            Operation::LayerNorm { epsilon } => {
+                let input = self.values[before].clone();
+                let name = self.layer_norm(place, &input, *epsilon, &name);
+                Value { name, ..input }
+            }
+            Operation::Channels { first, count } => {
+                let input = self.values[before].clone();
+                let name = self.part_of_channels(&input.name, *first, *count, &name);
+                Value { name, ..input }
+            }
+            Operation::Shuffle { groups } => {
+                let input = self.values[before].clone();
+                let name = self.shuffled(&input, node.shape, *groups, &name);
                 Value { name, ..input }
             }
             Operation::Add => self.joined(node, &name, "Add", |node| node)?,
@@ -355,17 +379,115 @@ impl Writer<'_> {
         }))
     }
 
+    /// Layer norm. The operator, which ONNX has since version 17 of its operators, normalises the last axes.
+    fn layer_norm(&mut self, place: usize, input: &Value, epsilon: f32, name: &str) -> String {
+        if self.builder.opset() < 17 {
+            return self.layer_norm_in_parts(place, input, epsilon, name);
+        }
+        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+        let (before, own) = match input.is_row {
+            true => (input.name.clone(), name.to_owned()),
+            false => {
+                let before = format!("{name}/channels_last");
+                let before = self.transposed(&input.name, &[0, 2, 3, 1], &before);
+                (before, format!("{name}/normalised"))
+            }
+        };
+        let inputs = [&before, &scale, &shift].map(String::as_str);
+        let normalised = self
+            .builder
+            .node("LayerNormalization", &own, &inputs, |node| {
+                node.int("axis", -1).float("epsilon", epsilon)
+            });
+        match input.is_row {
+            true => normalised,
+            false => self.transposed(&normalised, &[0, 3, 1, 2], name),
+        }
+    }
+
+    fn layer_norm_in_parts(
+        &mut self,
+        place: usize,
+        input: &Value,
+        epsilon: f32,
+        name: &str,
+    ) -> String {
+        // The values of a channel are along the second axis.
+        for tensor in ["weight", "bias"] {
+            if let Some((shape, _)) = self.tensors.get_mut(&(place, tensor))
+                && !input.is_row
+            {
+                shape.extend([1, 1]);
+            }
+        }
+        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+        let part = |what: &str| format!("{name}/{what}");
+        let two = self.builder.floats(&part("two"), &[], vec![2.0]);
+        let epsilon = self.builder.floats(&part("epsilon"), &[], vec![epsilon]);
+        let mut node = |kind: &str, name: &str, inputs: &[&str]| {
+            self.builder.node(kind, name, inputs, |node| match kind {
+                "ReduceMean" => node.ints("axes", &[1]).int("keepdims", 1),
+                _ => node,
+            })
+        };
+        let mean = node("ReduceMean", &part("mean"), &[&input.name]);
+        let centred = node("Sub", &part("centred"), &[&input.name, &mean]);
+        let square = node("Pow", &part("square"), &[&centred, &two]);
+        let variance = node("ReduceMean", &part("variance"), &[&square]);
+        let above = node("Add", &part("above"), &[&variance, &epsilon]);
+        let deviation = node("Sqrt", &part("deviation"), &[&above]);
+        let normalised = node("Div", &part("normalised"), &[&centred, &deviation]);
+        let scaled = node("Mul", &part("scaled"), &[&normalised, &scale]);
+        node("Add", name, &[&scaled, &shift])
+    }
+
+    fn transposed(&mut self, input: &str, order: &[usize], name: &str) -> String {
+        self.builder
+            .node("Transpose", name, &[input], |node| node.ints("perm", order))
+    }
+
+    fn part_of_channels(&mut self, input: &str, first: usize, count: usize, name: &str) -> String {
+        let mut integers = |what: &str, value: usize| {
+            (self.builder).integers(&format!("{name}/{what}"), &[value as i64])
+        };
+        let (start, end) = (integers("start", first), integers("end", first + count));
+        let axis = integers("axis", 1);
+        self.builder
+            .node("Slice", name, &[input, &start, &end, &axis], |node| node)
+    }
+
+    /// The channels seen as `[groups, channels/groups]`, transposed, and seen as one axis again.
+    fn shuffled(&mut self, input: &Value, shape: Shape, groups: usize, name: &str) -> String {
+        let places = match input.is_row {
+            true => Vec::new(),
+            false => vec![shape.height, shape.width],
+        };
+        let split = [&[groups, shape.channels / groups][..], &places].concat();
+        let split = self.reshaped(&input.name, &split, &format!("{name}/groups"));
+        let order = [&[0, 2, 1][..], &[3, 4][..places.len()]].concat();
+        let transposed = format!("{name}/transposed");
+        let transposed = self.transposed(&split, &order, &transposed);
+        let joined = [&[shape.channels][..], &places].concat();
+        self.reshaped(&transposed, &joined, name)
+    }
+
+    /// The values of each image with these sizes.
+    fn reshaped(&mut self, input: &str, sizes: &[usize], name: &str) -> String {
+        // 0 keeps the size of the batch.
+        let sizes: Vec<i64> = std::iter::once(0)
+            .chain(sizes.iter().map(|size| *size as i64))
+            .collect();
+        let sizes = self.builder.integers(&format!("{name}/sizes"), &sizes);
+        self.builder
+            .node("Reshape", name, &[input, &sizes], |node| node)
+    }
+
     fn activation(&mut self, activation: Activation, input: &str, name: &str) -> String {
         let part = |what: &str| format!("{name}/{what}");
         match activation {
             Activation::Identity => input.to_owned(),
             Activation::Relu => self.builder.node("Relu", name, &[input], |node| node),
-            Activation::Relu6 => {
-                let least = self.builder.floats(&part("least"), &[], vec![0.0]);
-                let most = self.builder.floats(&part("most"), &[], vec![6.0]);
-                self.builder
-                    .node("Clip", name, &[input, &least, &most], |node| node)
-            }
+            Activation::Relu6 => self.limited(input, name, 0.0, 6.0),
             Activation::LeakyRelu(slope) => {
                 self.builder.node("LeakyRelu", name, &[input], |node| {
                     node.float("alpha", slope)
@@ -382,6 +504,20 @@ impl Writer<'_> {
             Activation::HardSigmoid => self.builder.node("HardSigmoid", name, &[input], |node| {
                 node.float("alpha", 1.0 / 6.0).float("beta", 0.5)
             }),
+            Activation::Elu(alpha) => self
+                .builder
+                .node("Elu", name, &[input], |node| node.float("alpha", alpha)),
+            // ONNX has Mish since version 18 of its operators.
+            Activation::Mish => {
+                let soft = self
+                    .builder
+                    .node("Softplus", &part("softplus"), &[input], |node| node);
+                let gate = self
+                    .builder
+                    .node("Tanh", &part("gate"), &[&soft], |node| node);
+                self.builder.node("Mul", name, &[input, &gate], |node| node)
+            }
+            Activation::Clip { least, most } => self.limited(input, name, least, most),
             Activation::HardSwish if self.builder.opset() < 14 => {
                 let gate = self
                     .builder
@@ -414,6 +550,13 @@ impl Writer<'_> {
             }
             Activation::Gelu => self.builder.node("Gelu", name, &[input], |node| node),
         }
+    }
+
+    fn limited(&mut self, input: &str, name: &str, least: f32, most: f32) -> String {
+        let least = (self.builder).floats(&format!("{name}/least"), &[], vec![least]);
+        let most = (self.builder).floats(&format!("{name}/most"), &[], vec![most]);
+        let inputs = [input, &least, &most];
+        self.builder.node("Clip", name, &inputs, |node| node)
     }
 
     /// The map of a node as `[n, values]`, flattened by a node of this name if needed.

@@ -41,8 +41,18 @@ pub(super) enum Operation {
         least: f32,
         most: f32,
     },
+    /// The mean of the channels of each pixel, a map of one channel.
+    ChannelMean,
+    /// x minus the mean of the channels of its pixel.
+    Centred,
+    /// x²
+    Square,
+    /// √x
+    Root,
     /// The error function.
     Erf,
+    /// ln(1 + eˣ)
+    Softplus,
     /// Padding: `[top, bottom, left, right]`.
     Pad {
         sides: [usize; 4],

@@ -5,7 +5,7 @@ use crate::onnx::constant::{Constant, Values};
 use crate::onnx::proto::data_type;
 
 /// The most values that an expanded constant may have: a short file must not fill the memory.
-const MOST: usize = 1 << 26;
+const MOST: usize = 1 << 27;
 
 /// The result of a node whose inputs are constants; `None` if hubel does not compute this operator.
 pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
@@ -61,6 +61,7 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
             };
             arithmetic(input(0)?, &like, |a, _| Some(a), |a, _| Some(a))?
         }
+        "Range" => range(input(0)?, input(1)?, input(2)?)?,
         "ConstantOfShape" => {
             let sizes = call.ints_of("", 0)?.ok_or("its sizes are missing")?;
             let sizes = sizes.into_iter().map(usize::try_from);
@@ -115,6 +116,25 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
         },
         _ => return Ok(None),
     }))
+}
+
+/// The numbers from `start` to before `limit`, `step` apart.
+fn range(start: &Constant, limit: &Constant, step: &Constant) -> Result<Constant, String> {
+    let single = |constant: &Constant| match constant.as_integers() {
+        Some(&[number]) => Ok(number),
+        _ => Err("hubel computes ranges of integers only".to_owned()),
+    };
+    let (start, limit, step) = (single(start)?, single(limit)?, single(step)?);
+    let distance = i128::from(limit) - i128::from(start);
+    let count = match step {
+        0 => return Err("its step is 0".into()),
+        _ if (distance > 0) != (step > 0) => 0,
+        _ => distance.unsigned_abs().div_ceil(step.unsigned_abs().into()),
+    };
+    let count = limited(&[usize::try_from(count).unwrap_or(usize::MAX)])?;
+    // What wraps comes back: each number lies between the ends.
+    let number = |place: usize| start.wrapping_add((place as i64).wrapping_mul(step));
+    Ok(Constant::integers((0..count).map(number).collect()))
 }
 
 /// The number of values of a shape that a file asks for.

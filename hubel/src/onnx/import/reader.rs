@@ -1,5 +1,6 @@
 //! Reads the nodes of a file one after the other into a [`Draft`].
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::call::{Call, Value, axes, axis, wanted_sizes};
@@ -7,7 +8,7 @@ use super::draft::{Draft, Node, Operation};
 use super::view::{Axis, Part, View, order_of, whole};
 use super::{Image, folding, window};
 use crate::Shape;
-use crate::layers::{Activation, Conv, Layer, Outputs, PaddingMode, addressable};
+use crate::layers::{Activation, Conv, Layer, LocalResponse, Outputs, PaddingMode, addressable};
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::file::{self, Source};
 use crate::onnx::proto;
@@ -20,9 +21,14 @@ pub(super) struct Reader<'s> {
     pub(super) values: HashMap<&'s str, Value>,
     /// Images of a batch.
     batch: usize,
+    /// Number of values of the constants that nodes have computed.
+    computed: usize,
     /// Why nodes were refused.
     pub(super) problems: Vec<String>,
 }
+
+/// The most values that all computed constants may have together: a short file must not fill the memory.
+const MOST_COMPUTED: usize = 1 << 28;
 
 /// The result of a node, or why hubel does not read it.
 type Outcome = Result<View, String>;
@@ -50,6 +56,7 @@ impl<'s> Reader<'s> {
             draft,
             values,
             batch: image.batch,
+            computed: 0,
             problems: Vec::new(),
         })
     }
@@ -120,6 +127,10 @@ impl<'s> Reader<'s> {
         if call.inputs.iter().all(is_constant) {
             let folded = folding::fold(call)?;
             let constant = folded.ok_or("hubel does not compute this operator for constants")?;
+            self.computed = self.computed.saturating_add(constant.values.len());
+            if self.computed > MOST_COMPUTED {
+                return Err("the constants that the file computes have too many values".into());
+            }
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
         if matches!(call.kind(), "Shape" | "Size") {
@@ -130,7 +141,10 @@ impl<'s> Reader<'s> {
             };
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
-        Ok(vec![Value::View(self.view(call)?)])
+        match call.kind() {
+            "Split" => self.split(call),
+            _ => Ok(vec![Value::View(self.view(call)?)]),
+        }
     }
 
     /// The result of a node without inputs.
@@ -165,6 +179,7 @@ impl<'s> Reader<'s> {
             "Gemm" => self.gemm(call),
             "MatMul" => self.matmul(call),
             "BatchNormalization" => self.batch_norm(call),
+            "LayerNormalization" => self.layer_norm(call),
             "MaxPool" | "AveragePool" => self.pool(call),
             "GlobalAveragePool" => self.global(call, Layer::GlobalAvgPool),
             "GlobalMaxPool" => self.global(call, Layer::GlobalMaxPool),
@@ -176,7 +191,10 @@ impl<'s> Reader<'s> {
             "Mul" => self.product(call),
             "Div" => self.quotient(call),
             "Concat" => self.concat(call),
+            "Slice" => self.slice(call),
+            "Gather" => gathered(call),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" => self.rearranged(call),
+            "LRN" => self.local_response(call),
             "Relu" => self.activation(call, Activation::Relu),
             "Sigmoid" => self.activation(call, Activation::Sigmoid),
             "Tanh" => self.activation(call, Activation::Tanh),
@@ -185,6 +203,19 @@ impl<'s> Reader<'s> {
                 let slope = call.float("alpha").unwrap_or(0.01);
                 self.activation(call, Activation::LeakyRelu(slope))
             }
+            "Elu" => {
+                let alpha = call.float("alpha").unwrap_or(1.0);
+                self.activation(call, Activation::Elu(alpha))
+            }
+            "Mish" => self.activation(call, Activation::Mish),
+            "Softplus" => self.elementwise(call, Operation::Softplus),
+            "PRelu" => {
+                let slopes = call.needed(1)?.to_floats();
+                match slopes.iter().all(|slope| *slope == slopes[0]) && !slopes.is_empty() {
+                    true => self.activation(call, Activation::LeakyRelu(slopes[0])),
+                    false => Err("hubel has one slope for all channels (leakyrelu), and this layer has one for each".into()),
+                }
+            }
             "Swish" if call.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.activation(call, Activation::Silu)
             }
@@ -192,6 +223,11 @@ impl<'s> Reader<'s> {
                 None | Some("none") => self.activation(call, Activation::Gelu),
                 Some(other) => Err(format!("hubel computes GELU exactly, not by `{other}`")),
             },
+            "Pow" => match call.needed(1)?.single() {
+                Some(2.0) => self.elementwise(call, Operation::Square),
+                _ => Err("hubel computes squares only".into()),
+            },
+            "Sqrt" => self.elementwise(call, Operation::Root),
             "Erf" => self.elementwise(call, Operation::Erf),
             "HardSigmoid" => {
                 // hubel's has the slope 1/6 and the middle 1/2.
@@ -314,6 +350,17 @@ impl<'s> Reader<'s> {
         self.layer(call, layer, Vec::new(), None)
     }
 
+    fn local_response(&mut self, call: &Call) -> Outcome {
+        let size = call.int("size").unwrap_or(0);
+        let layer = Layer::Lrn(LocalResponse {
+            size: usize::try_from(size).map_err(|_| format!("its size is {size}"))?,
+            alpha: call.float("alpha").unwrap_or(1e-4),
+            beta: call.float("beta").unwrap_or(0.75),
+            bias: call.float("bias").unwrap_or(1.0),
+        });
+        self.layer(call, layer, Vec::new(), None)
+    }
+
     /// A mean or maximum over rows and columns.
     fn reduced(&mut self, call: &Call, layer: Layer) -> Outcome {
         let view = call.view(0)?.clone();
@@ -327,15 +374,20 @@ impl<'s> Reader<'s> {
             .iter()
             .flat_map(|axis| view.axes[*axis].clone())
             .collect();
+        let keeps = call.int("keepdims").unwrap_or(1) != 0;
         let places = [
             whole(Axis::Row, shape.height),
             whole(Axis::Column, shape.width),
         ]
         .concat();
         if reduced.len() != places.len() || !places.iter().all(|part| reduced.contains(part)) {
-            return Err(
-                "hubel reduces all rows and columns of a map together, and no other axes".into(),
-            );
+            let mean = match layer {
+                Layer::GlobalAvgPool if keeps => self.channel_mean(call, &along)?,
+                _ => None,
+            };
+            return mean.ok_or_else(|| {
+                "hubel reduces all rows and columns of a map together, and no other axes".into()
+            });
         }
         let output = self.draft.resolve(&layer, view.node)?;
         let node = self.push(
@@ -346,7 +398,6 @@ impl<'s> Reader<'s> {
             Vec::new(),
             None,
         );
-        let keeps = call.int("keepdims").unwrap_or(1) != 0;
         let kept = (0..count).filter(|axis| keeps || !along.contains(axis));
         let axes = kept.map(|axis| match along.contains(&axis) {
             true => Vec::new(),
@@ -356,6 +407,29 @@ impl<'s> Reader<'s> {
             node,
             axes: axes.collect(),
         })
+    }
+
+    /// The mean over these axes, if they show the channels.
+    fn channel_mean(&mut self, call: &Call, along: &[usize]) -> Result<Option<View>, String> {
+        let view = self.flattened(call, 0)?;
+        let shape = self.draft.shape(view.node);
+        let reduced: Vec<Part> = (along.iter())
+            .flat_map(|axis| view.axes[*axis].clone())
+            .collect();
+        if reduced != whole(Axis::Channel, shape.channels) {
+            return Ok(None);
+        }
+        let shape = Shape {
+            channels: 1,
+            ..shape
+        };
+        let operation = Operation::ChannelMean;
+        let node = self.push(call, operation, vec![view.node], shape, Vec::new(), None);
+        let mut mean = view.at(node);
+        for axis in along {
+            mean.axes[*axis].clear();
+        }
+        Ok(Some(mean))
     }
 
     fn conv(&mut self, call: &Call) -> Outcome {
@@ -465,6 +539,83 @@ impl<'s> Reader<'s> {
         Ok(view.at(node))
     }
 
+    fn layer_norm(&mut self, call: &Call) -> Outcome {
+        if call.node.output.iter().skip(1).any(|name| !name.is_empty()) {
+            return Err("it gives means and deviations too, which hubel does not".into());
+        }
+        let view = self.flattened(call, 0)?;
+        let channels = self.draft.shape(view.node).channels;
+        let first = axis(call.int("axis").unwrap_or(-1), view.axes.len())?;
+        if view.axes[first..].concat() != whole(Axis::Channel, channels) {
+            return Err(
+                "hubel normalises the channels of each pixel, and this node other axes".into(),
+            );
+        }
+        let scale = call.needed(1)?.to_floats();
+        let shift = call.constant(2)?.map(|shift| shift.to_floats());
+        let shift = shift.unwrap_or_else(|| vec![0.0; channels]);
+        let epsilon = call.float("epsilon").unwrap_or(1e-5);
+        self.normalised(
+            call,
+            &view,
+            epsilon,
+            vec![("weight", scale), ("bias", shift)],
+        )
+    }
+
+    /// Layer norm of the channels of a view.
+    fn normalised(
+        &mut self,
+        call: &Call,
+        view: &View,
+        epsilon: f32,
+        tensors: Vec<(&'static str, Vec<f32>)>,
+    ) -> Outcome {
+        let layer = Layer::LayerNorm { epsilon };
+        let shape = self.draft.resolve(&layer, view.node)?;
+        if let Some((name, values)) = tensors
+            .iter()
+            .find(|(_, values)| values.len() != shape.channels)
+        {
+            return Err(format!(
+                "its `{name}` has {} values, and its input has {} channels",
+                values.len(),
+                shape.channels
+            ));
+        }
+        let layer = Operation::Layer(layer);
+        let node = self.push(call, layer, vec![view.node], shape, tensors, label(call, 1));
+        Ok(view.at(node))
+    }
+
+    /// If a division is the last part of layer norm, (x − mean) / √(mean of (x − mean)² + epsilon): x, and epsilon.
+    fn normalised_by_parts(&self, call: &Call) -> Option<(View, f32)> {
+        let (centred, root) = (call.view(0).ok()?, call.view(1).ok()?);
+        let operation = |node: usize| &self.draft.nodes[node].operation;
+        let before = |node: usize| self.draft.nodes[node].inputs.first().copied();
+        let sum = before(root.node)?;
+        let Operation::Affine { scale, shift } = operation(sum) else {
+            return None;
+        };
+        let &[epsilon] = &shift[..] else { return None };
+        let mean = before(sum)?;
+        let square = before(mean)?;
+        let is_square = match operation(square) {
+            Operation::Square => true,
+            Operation::Multiply => self.draft.nodes[square].inputs == [centred.node; 2],
+            _ => false,
+        };
+        let is_norm = *operation(root.node) == Operation::Root
+            && scale[..] == [1.0]
+            && *operation(mean) == Operation::ChannelMean
+            && is_square
+            && before(square) == Some(centred.node)
+            && *operation(centred.node) == Operation::Centred
+            && has_axes_but_channels(root, centred);
+        let input = before(centred.node).filter(|_| is_norm)?;
+        Some((centred.at(input), epsilon))
+    }
+
     /// The view at an input; if it shows a map as a row, that of a flatten layer after it.
     fn flattened(&mut self, call: &Call, place: usize) -> Outcome {
         let view = call.view(place)?.clone();
@@ -482,17 +633,14 @@ impl<'s> Reader<'s> {
         Ok(self.flatten(call, &view, shape))
     }
 
-    /// Adds a flatten layer; the view of its row.
+    /// The view of the row of a flatten layer, which all readers of the row share.
     fn flatten(&mut self, call: &Call, view: &View, shape: Shape) -> View {
+        let flatten = Operation::Layer(Layer::Flatten);
+        let mut nodes = self.draft.nodes.iter();
+        let known = nodes.position(|node| node.operation == flatten && node.inputs == [view.node]);
         let row = Shape::new(1, 1, shape.len());
-        let node = self.push(
-            call,
-            Operation::Layer(Layer::Flatten),
-            vec![view.node],
-            row,
-            Vec::new(),
-            None,
-        );
+        let inputs = vec![view.node];
+        let node = known.unwrap_or_else(|| self.push(call, flatten, inputs, row, Vec::new(), None));
         let axes =
             view.axes
                 .iter()
@@ -627,8 +775,20 @@ impl<'s> Reader<'s> {
         Ok(View { node, axes })
     }
 
-    /// A change of the view.
+    /// A change of the view. A channel shuffle becomes a layer.
     fn rearranged(&mut self, call: &Call) -> Outcome {
+        let view = self.rearranged_view(call)?;
+        let shape = self.draft.shape(view.node);
+        let Some((axis, groups)) = view.shuffle(shape.channels) else {
+            return Ok(view);
+        };
+        let shuffle = Operation::Layer(Layer::Shuffle { groups });
+        let mut shuffled = self.elementwise_of(call, view, shuffle);
+        shuffled.axes[axis] = whole(Axis::Channel, shape.channels);
+        Ok(shuffled)
+    }
+
+    fn rearranged_view(&self, call: &Call) -> Outcome {
         let view = call.view(0)?;
         let sizes = view.sizes();
         let wanted = match call.kind() {
@@ -705,6 +865,14 @@ impl<'s> Reader<'s> {
             Some((0, constant)) => self.affine(call, 0, |value| (1.0, -value), &constant),
             Some((place, constant)) => self.affine(call, place, |value| (-1.0, value), &constant),
             None => {
+                let (map, mean) = (self.flattened(call, 0)?, call.view(1)?);
+                let of_mean = &self.draft.nodes[mean.node];
+                if of_mean.operation == Operation::ChannelMean
+                    && of_mean.inputs == [map.node]
+                    && has_axes_but_channels(mean, &map)
+                {
+                    return Ok(self.elementwise_of(call, map, Operation::Centred));
+                }
                 let (a, b) = self.pair(call, [0, 1])?;
                 let minus = Operation::Affine {
                     scale: vec![-1.0],
@@ -741,7 +909,19 @@ impl<'s> Reader<'s> {
     fn quotient(&mut self, call: &Call) -> Outcome {
         match constant_beside(call) {
             Some((0, constant)) => self.affine(call, 0, |value| (1.0 / value, 0.0), &constant),
-            _ => Err("hubel divides a map by a constant only".into()),
+            _ => match self.normalised_by_parts(call) {
+                Some((view, epsilon)) => {
+                    let channels = self.draft.shape(view.node).channels;
+                    let tensors = vec![
+                        ("weight", vec![1.0; channels]),
+                        ("bias", vec![0.0; channels]),
+                    ];
+                    self.normalised(call, &view, epsilon, tensors)
+                }
+                None => Err(
+                    "hubel divides a map by a constant, or as a part of layer norm, only".into(),
+                ),
+            },
         }
     }
 
@@ -784,6 +964,87 @@ impl<'s> Reader<'s> {
         Ok(self.elementwise_of(call, view, Operation::Clip { least, most }))
     }
 
+    /// A part of the channels, which axis `along` of a view shows.
+    fn channels(&mut self, call: &Call, view: &View, along: usize, part: Range<usize>) -> Outcome {
+        let shape = self.draft.shape(view.node);
+        if view.axes[along] != whole(Axis::Channel, shape.channels) {
+            return Err(
+                "hubel takes parts of the channels only, not of rows, columns or the batch".into(),
+            );
+        }
+        let layer = Layer::Channels {
+            first: part.start,
+            count: part.len(),
+        };
+        let output = self.draft.resolve(&layer, view.node)?;
+        let inputs = vec![view.node];
+        let layer = Operation::Layer(layer);
+        let node = self.push(call, layer, inputs, output, Vec::new(), None);
+        let mut taken = view.at(node);
+        taken.axes[along] = whole(Axis::Channel, output.channels);
+        Ok(taken)
+    }
+
+    fn slice(&mut self, call: &Call) -> Outcome {
+        let mut view = self.flattened(call, 0)?;
+        let sizes = view.sizes();
+        for cut in folding::cuts(call, &sizes)? {
+            let is_in_order = cut.step == 1 || cut.count == 1;
+            if !is_in_order {
+                return Err(format!(
+                    "it takes places {} apart, and hubel takes neighbouring channels",
+                    cut.step
+                ));
+            }
+            if cut.count < sizes[cut.axis] {
+                let part = cut.start..cut.start + cut.count;
+                view = self.channels(call, &view, cut.axis, part)?;
+            }
+        }
+        Ok(view)
+    }
+
+    /// The parts of the channels, one for each output.
+    fn split(&mut self, call: &Call) -> Result<Vec<Value>, String> {
+        let view = self.flattened(call, 0)?;
+        let sizes = view.sizes();
+        let along = axis(call.int("axis").unwrap_or(0), sizes.len())?;
+        let count = call.node.output.len();
+        let size = sizes[along];
+        let ends: Vec<usize> = match call.ints_of("split", 1)? {
+            Some(parts) => {
+                let mut end = 0usize;
+                let ends = parts.iter().map(|part| {
+                    end = end.checked_add(usize::try_from(*part).ok()?)?;
+                    Some(end)
+                });
+                ends.collect::<Option<_>>()
+                    .ok_or("the size of a part is negative")?
+            }
+            // The last part may be smaller.
+            None => (1..=count)
+                .map(|part| size.min(part * size.div_ceil(count)))
+                .collect(),
+        };
+        if ends.len() != count || ends.last() != Some(&size) {
+            return Err(format!(
+                "its parts are not those of {size} places in {count} outputs"
+            ));
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let parts = starts.zip(&ends);
+        let part = |(start, end): (usize, &usize)| match *end - start {
+            all if all == size => Ok(Value::View(view.clone())),
+            _ => Ok(Value::View(self.channels(
+                call,
+                &view,
+                along,
+                start..*end,
+            )?)),
+        };
+        parts.map(part).collect()
+    }
+
     fn concat(&mut self, call: &Call) -> Outcome {
         let mut views = Vec::with_capacity(call.inputs.len());
         for place in 0..call.inputs.len() {
@@ -823,6 +1084,28 @@ impl<'s> Reader<'s> {
         axes[along] = whole(Axis::Channel, channels);
         Ok(View { node, axes })
     }
+}
+
+/// Whether a view of one channel has the axes of another view without its channels.
+fn has_axes_but_channels(one: &View, all: &View) -> bool {
+    one.axes.len() == all.axes.len()
+        && (one.axes.iter().zip(&all.axes)).all(|(one, all)| match &all[..] {
+            [part] if part.axis == Axis::Channel => one.is_empty(),
+            _ => one == all,
+        })
+}
+
+/// All places of an axis in their order, perhaps as several axes: some exporters write a view of memory so.
+fn gathered(call: &Call) -> Outcome {
+    let (view, places) = (call.view(0)?, call.needed(1)?);
+    let mut sizes = view.sizes();
+    let along = axis(call.int("axis").unwrap_or(0), sizes.len())?;
+    let in_order = places.as_integers().unwrap_or_default();
+    let is_in_order =
+        in_order.len() == sizes[along] && in_order.iter().copied().eq(0..sizes[along] as i64);
+    sizes.splice(along..=along, places.shape.iter().copied());
+    (is_in_order.then(|| view.reshaped(&sizes)).flatten())
+        .ok_or_else(|| "hubel takes all places of an axis in their order only".into())
 }
 
 /// If one of two inputs is a constant: the place of the other, and the constant.

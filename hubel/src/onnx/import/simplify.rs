@@ -111,7 +111,7 @@ fn hard_sigmoid(draft: &mut Draft, readers: &[usize], node: usize) {
     }
 }
 
-/// x · gate(x): SiLU, hard swish and GELU. The node becomes a factor behind the activation, which takes the place of the gate.
+/// x · gate(x): SiLU, hard swish, GELU and Mish. The node becomes a factor behind the activation, which takes the place of the gate.
 fn gate(draft: &mut Draft, readers: &mut [usize], node: usize) {
     if draft.nodes[node].operation != Operation::Multiply {
         return;
@@ -172,6 +172,12 @@ fn activation_by(draft: &Draft, gate: usize) -> Option<(Activation, usize, f32)>
                 )
             })
         }
+        // The gate of Mish is tanh(ln(1 + eˣ)).
+        Operation::Layer(Layer::Activation(Activation::Tanh))
+            if shift == 0.0 && draft.nodes[of].operation == Operation::Softplus =>
+        {
+            Some((Activation::Mish, draft.nodes[of].inputs[0], scale))
+        }
         // scale · erf(x / √2) + shift is 2 · shift · Φ(x), if both are equal.
         Operation::Erf if is_close(scale, shift) => {
             let (slope, none) = single(&draft.nodes[of].operation)?;
@@ -231,6 +237,9 @@ fn limits(operation: &Operation) -> Option<(f32, f32)> {
         Operation::Clip { least, most } => Some((*least, *most)),
         Operation::Layer(Layer::Activation(Activation::Relu)) => Some((0.0, f32::INFINITY)),
         Operation::Layer(Layer::Activation(Activation::Relu6)) => Some((0.0, 6.0)),
+        Operation::Layer(Layer::Activation(Activation::Clip { least, most })) => {
+            Some((*least, *most))
+        }
         _ => None,
     }
 }
@@ -241,12 +250,14 @@ fn limited(least: f32, most: f32) -> Operation {
         (0.0, f32::INFINITY) => Activation::Relu,
         (0.0, 6.0) => Activation::Relu6,
         (f32::NEG_INFINITY, f32::INFINITY) => Activation::Identity,
+        // Limits that exclude each other are damage, and stay for the message.
+        _ if least <= most => Activation::Clip { least, most },
         _ => return Operation::Clip { least, most },
     };
     Operation::Layer(Layer::Activation(activation))
 }
 
-/// Puts an affine node into the weights of the convolution, linear layer or batch norm before it.
+/// Puts an affine node into the weights of the convolution, linear layer, batch norm or layer norm before it.
 fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     let Operation::Affine { scale, shift } = draft.nodes[node].operation.clone() else {
         return;
@@ -261,7 +272,7 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     match &mut layer.operation {
         Operation::Layer(Layer::Conv(conv)) => conv.bias = true,
         Operation::Layer(Layer::Linear { bias, .. }) => *bias = true,
-        Operation::Layer(Layer::BatchNorm { .. }) => {}
+        Operation::Layer(Layer::BatchNorm { .. } | Layer::LayerNorm { .. }) => {}
         _ => return,
     }
     if layer.tensors.iter().all(|(name, _)| *name != "bias") {
@@ -387,7 +398,12 @@ fn as_layer(node: &mut Node) -> Option<String> {
             node.operation = Operation::Layer(Layer::BatchNorm { epsilon, momentum });
             return None;
         }
-        Operation::Clip { least, most } => format!("it limits values to {least} and {most}; hubel has ReLU and ReLU6"),
+        Operation::Softplus => "hubel has softplus as a part of Mish only".to_owned(),
+        Operation::Clip { least, most } => {
+            format!("its limits, {least} and {most}, exclude each other")
+        }
+        Operation::ChannelMean | Operation::Centred => "hubel computes the mean over channels as a part of layer norm only".into(),
+        Operation::Square | Operation::Root => "hubel computes squares and roots as a part of layer norm only".into(),
         Operation::Erf => "hubel has the error function as a part of GELU only".into(),
         Operation::Pad { .. } => "hubel pads as a part of convolutions and pooling, and the layer after this one does not allow it".into(),
     };

@@ -34,8 +34,8 @@ pub(super) struct View {
 }
 
 /// The number of images of a batch whose size the file leaves open. It is a prime that no other axis has, so that sizes computed from it can be told
-/// from others.
-pub(super) const OPEN_BATCH: usize = 1_000_003;
+/// from others, and small enough for constants with a value for each place of a row.
+pub(super) const OPEN_BATCH: usize = 10_007;
 
 impl View {
     /// The map of `node` as `[n, c, h, w]`.
@@ -95,6 +95,23 @@ impl View {
         self.axes
             .iter()
             .position(|parts| *parts == whole(axis, size))
+    }
+
+    /// The axis of this tensor that shows all channels in the order of a channel shuffle, and its number of groups.
+    pub(super) fn shuffle(&self, channels: usize) -> Option<(usize, usize)> {
+        let groups_of = |parts: &Vec<Part>| match parts[..] {
+            [of_group, groups]
+                if [of_group.axis, groups.axis] == [Axis::Channel; 2]
+                    && of_group.size * groups.size == channels
+                    && [of_group.stride, groups.stride] == [1, of_group.size] =>
+            {
+                Some(groups.size)
+            }
+            _ => None,
+        };
+        let axes = self.axes.iter().map(groups_of).enumerate();
+        let mut found = axes.filter_map(|(axis, groups)| Some((axis, groups?)));
+        found.next()
     }
 
     pub(super) fn transposed(&self, order: &[usize]) -> Option<Self> {
@@ -219,6 +236,11 @@ mod tests {
         assert!(!joined.is_map(SHAPE));
         let channels = order_of(&joined.axes[1], Shape::new(1, 1, 6));
         assert_eq!(channels, [0, 3, 1, 4, 2, 5]);
+        assert_eq!(joined.shuffle(6), Some((1, 2)));
+        assert_eq!(
+            [&view(), &split, &shuffled].map(|view| view.shuffle(6)),
+            [None; 3]
+        );
         // And back.
         let split = joined.reshaped(&[OPEN_BATCH, 3, 2, 3, 4]).unwrap();
         let back = split.transposed(&[0, 2, 1, 3, 4]).unwrap();

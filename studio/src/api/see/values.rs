@@ -203,8 +203,27 @@ fn rule(found: &Arithmetic) -> Value {
         } => {
             json!({ "kind": "normalise", "mean": mean, "variance": variance, "epsilon": epsilon, "scale": scale, "shift": shift })
         }
+        Rule::NormaliseByTerms {
+            own,
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => json!({
+            "kind": "normalise-by-terms", "value": found.terms[own].value, "mean": mean, "variance": variance, "epsilon": epsilon,
+            "scale": scale, "shift": shift,
+        }),
         Rule::Function(_) => json!({ "kind": "function" }),
         Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
+        Rule::LocalResponse { own, settings } => json!({
+            "kind": "local-response",
+            "own": own,
+            "size": settings.size,
+            "alpha": settings.alpha,
+            "beta": settings.beta,
+            "bias": settings.bias,
+        }),
         Rule::Product => json!({ "kind": "product" }),
         Rule::Same => json!({ "kind": "same" }),
         Rule::Softmax { class, temperature } => {
