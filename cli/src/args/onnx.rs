@@ -67,8 +67,8 @@ pub(crate) struct Export {
     /// What the graph takes: bytes [n, h, w, c], which it normalises, or normalised floats [n, c, h, w]
     #[arg(long, value_enum, value_name = "KIND", default_value = "bytes")]
     pub(crate) input: GraphInput,
-    /// Version of ONNX's operators. What an older one lacks is written in parts
-    #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(i64).range(13..=21))]
+    /// Version of ONNX's operators, 13 to 21. What an older one lacks is written in parts
+    #[arg(long, value_name = "VERSION", default_value_t = 17, value_parser = opset)]
     pub(crate) opset: i64,
     /// Keep each batch norm as a node of its own; otherwise it becomes part of the layer before it
     #[arg(long)]
@@ -84,6 +84,13 @@ pub(crate) struct Export {
     /// Print one JSON object: file, bytes, nodes, difference, compared
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn opset(text: &str) -> Result<i64, String> {
+    let version: Option<i64> = text.parse().ok();
+    version
+        .filter(|version| (13..=21).contains(version))
+        .ok_or_else(|| "a whole number from 13 to 21 is needed".into())
 }
 
 /// `--input` of `hubel export`

@@ -1,4 +1,5 @@
 //! `hubel export`: a model as an ONNX file.
+use std::path::Path;
 use std::process::ExitCode;
 
 use hubel::onnx::{self, ExportInput, ExportSettings};
@@ -11,6 +12,7 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Export, console: &Console) -> Outcome {
+    check_place(&arguments.onnx)?;
     let model = named::load(&arguments.model, console)?;
     let mut settings = ExportSettings::default();
     settings.opset = arguments.opset;
@@ -39,12 +41,38 @@ pub(crate) fn run(arguments: &Export, console: &Console) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     console::print(&format!(
-        "{}: {:.1} MB, {} nodes; checked by hubel's importer on {} pictures: the logits differ by at most {:.1e} of the largest",
+        "{}: {}, {} nodes; checked by hubel's importer on {} pictures: the logits differ by at most {:.1e} of the largest",
         shown(&arguments.onnx),
-        exported.bytes as f64 / 1e6,
+        size(exported.bytes),
         thousands(exported.nodes),
         exported.compared,
         exported.difference
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with the place of the file, before the model is computed.
+fn check_place(file: &Path) -> Result<(), String> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    match folder {
+        _ if file.is_dir() => Err(format!(
+            "cannot write {}: it is a folder; give the name of a file, such as {}",
+            shown(file),
+            shown(&file.join("model.onnx"))
+        )),
+        Some(folder) if !folder.is_dir() => Err(format!(
+            "cannot write {}: there is no folder {}; make it first, or name another",
+            shown(file),
+            shown(folder)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    let bytes = bytes as f64;
+    match bytes < 1e6 {
+        true => format!("{:.0} kB", bytes / 1e3),
+        false => format!("{:.1} MB", bytes / 1e6),
+    }
 }

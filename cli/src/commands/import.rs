@@ -13,6 +13,13 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Import, console: &Console) -> Outcome {
+    if is_model(&arguments.file) {
+        return Err(format!(
+            "{} is no ONNX file; models and PyTorch weights need no import: `predict`, `train --from` and other commands take them as they are",
+            shown(&arguments.file)
+        )
+        .into());
+    }
     let mut settings = ImportSettings::default();
     settings.input = arguments.input;
     settings.normalisation = arguments.normalisation();
@@ -53,6 +60,14 @@ pub(crate) fn run(arguments: &Import, console: &Console) -> Outcome {
         thousands(model.classes().len())
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a name is that of a run's folder, of a model, or of weights that other commands take.
+fn is_model(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    let mut endings = ["safetensors", "pth", "pt"].iter();
+    path.join("model.safetensors").exists()
+        || endings.any(|other| ending.eq_ignore_ascii_case(other))
 }
 
 /// The names in a file, one a line.

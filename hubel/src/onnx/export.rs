@@ -227,11 +227,15 @@ pub(super) fn compared(
     if difference <= bound || largest == 0.0 && of_file.iter().all(|value| *value == 0.0) {
         return Ok(if largest == 0.0 { 0.0 } else { difference });
     }
+    let advice = match settings.half {
+        true => "This model needs more than 16 bits: leave out `--fp16`",
+        false => "Please report this as a fault, with the text of the network",
+    };
     Err(unusable(
         path,
         format!(
             "hubel's importer computes other logits from the file than the model does: they differ by {difference:.1e} of the largest one, and {bound:.0e} is \
-             allowed; nothing was written. Please report this as a fault, with the text of the network"
+             allowed; nothing was written. {advice}"
         ),
     ))
 }

@@ -1,7 +1,7 @@
 //! Each layer as nodes of ONNX.
 use std::collections::BTreeMap;
 
-use super::builder::{Attributes, Builder};
+use super::builder::{Attributes, Builder, Scalar};
 use crate::formats::layout::Layout;
 use crate::layers::{Activation, PaddingMode};
 use crate::network::{Convolution, Graph, Node, Operation, Window};
@@ -162,21 +162,23 @@ impl Writer<'_> {
                 window,
                 count_padding,
             } => {
-                let input = self.map(before, &name)?;
-                let padding = reaching(self.graph.nodes[before].shape, node.shape, window);
-                // What reaches beyond the padding never counts, and padding only if the layer says so.
-                let overhangs = padding != window.padding;
-                let pads = if *count_padding {
-                    window.padding
-                } else {
-                    padding
-                };
+                let mut input = self.map(before, &name)?;
+                let shape = self.graph.nodes[before].shape;
+                let mut padding = reaching(shape, node.shape, window);
+                // What reaches beyond the padding never counts, and padding only if the layer says so. Programs differ in what they count if a window
+                // reaches beyond counted padding (OpenVINO 2026.4), so this padding becomes a part of the map.
+                let is_apart = *count_padding && padding != window.padding;
+                if is_apart {
+                    let sides = within(shape, node.shape, window);
+                    input = self.padded(&name, input, sides, ("constant", 0.0));
+                    padding = [0; 4];
+                }
                 of_map(self.builder.node("AveragePool", &name, &[&input], |node| {
                     (node.ints("kernel_shape", &window.kernel))
                         .ints("strides", &window.stride)
-                        .ints("pads", &pads)
-                        .int("count_include_pad", (*count_padding).into())
-                        .int("ceil_mode", (overhangs && *count_padding).into())
+                        .ints("pads", &padding)
+                        .int("count_include_pad", (*count_padding && !is_apart).into())
+                        .int("ceil_mode", is_apart.into())
                 }))
             }
             Operation::GlobalAvgPool => of_map(self.pooled(before, &name, "GlobalAveragePool")?),
@@ -214,15 +216,20 @@ impl Writer<'_> {
                 let input = self.row(before, &format!("{name}/flatten"));
                 let (weight, bias) = (self.tensor(place, "weight"), self.tensor(place, "bias"));
                 let inputs = [&*input, &weight, &bias];
-                let given = if bias.is_empty() {
-                    &inputs[..2]
-                } else {
-                    &inputs[..]
+                // tract (0.23) makes floats of 32 bits of a product of halves with a bias, and then refuses the file.
+                let is_apart = !bias.is_empty() && self.builder.scalar() == Scalar::Half;
+                let (given, product) = match is_apart {
+                    true => (&inputs[..2], format!("{name}/product")),
+                    false if bias.is_empty() => (&inputs[..2], name.clone()),
+                    false => (&inputs[..], name.clone()),
                 };
-                of_row(
-                    self.builder
-                        .node("Gemm", &name, given, |node| node.int("transB", 1)),
-                )
+                let product = self
+                    .builder
+                    .node("Gemm", &product, given, |node| node.int("transB", 1));
+                of_row(match is_apart {
+                    true => (self.builder).node("Add", &name, &[&product, &bias], |node| node),
+                    false => product,
+                })
             }
             Operation::Activation(activation) => {
                 let input = self.values[before].clone();
@@ -292,24 +299,11 @@ impl Writer<'_> {
             }
             PaddingMode::Circular => Some(("wrap", 0.0)),
         };
-        if let Some((mode, value)) = mode {
+        if let Some(mode) = mode {
             // Only zeros are beyond the padding.
             let own = conv.padding;
             padding = std::array::from_fn(|side| padding[side] - own[side]);
-            let [top, left, bottom, right] = own.map(|size| size as i64);
-            let pads = self.builder.integers(
-                &format!("{name}/pads"),
-                &[0, 0, top, left, 0, 0, bottom, right],
-            );
-            let value = self
-                .builder
-                .floats(&format!("{name}/value"), &[], vec![value]);
-            let padded = format!("{name}/padded");
-            input = self
-                .builder
-                .node("Pad", &padded, &[&input, &pads, &value], |node| {
-                    node.text("mode", mode)
-                });
+            input = self.padded(name, input, own, mode);
         }
         let (weight, bias) = (self.tensor(place, "weight"), self.tensor(place, "bias"));
         let inputs = [&*input, &weight, &bias];
@@ -325,6 +319,33 @@ impl Writer<'_> {
                 .ints("pads", &padding)
                 .int("group", conv.groups as i64)
         }))
+    }
+
+    /// A node before the layer of this name that pads its map by `[top, left, bottom, right]`, in a mode of ONNX with its value.
+    fn padded(
+        &mut self,
+        name: &str,
+        input: String,
+        sides: [usize; 4],
+        (mode, value): (&'static str, f32),
+    ) -> String {
+        if sides == [0; 4] {
+            return input;
+        }
+        let [top, left, bottom, right] = sides.map(|size| size as i64);
+        let pads = self.builder.integers(
+            &format!("{name}/pads"),
+            &[0, 0, top, left, 0, 0, bottom, right],
+        );
+        let mut inputs = vec![input, pads];
+        // tract (0.23) pads with the value in all modes, if there is one.
+        if mode == "constant" {
+            let place = format!("{name}/value");
+            inputs.push(self.builder.floats(&place, &[], vec![value]));
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let padded = format!("{name}/padded");
+        (self.builder).node("Pad", &padded, &inputs, |node| node.text("mode", mode))
     }
 
     fn pooled(&mut self, before: usize, name: &str, kind: &str) -> Result<String, String> {
@@ -599,10 +620,25 @@ impl Writer<'_> {
 
 /// The padding `[top, left, bottom, right]` with which the windows give exactly this output: more at the end if the last window reaches beyond the padding.
 fn reaching(input: Shape, output: Shape, window: &Window) -> [usize; 4] {
+    with_ends(input, output, window, usize::max)
+}
+
+/// The part of the padding `[top, left, bottom, right]` that windows read.
+fn within(input: Shape, output: Shape, window: &Window) -> [usize; 4] {
+    with_ends(input, output, window, usize::min)
+}
+
+/// The padding, with `choose` of how far the last window reaches beyond the input and how long the padding is at each end.
+fn with_ends(
+    input: Shape,
+    output: Shape,
+    window: &Window,
+    choose: fn(usize, usize) -> usize,
+) -> [usize; 4] {
     let [top, left, bottom, right] = window.padding;
     let end = |axis: usize, input: usize, output: usize, before: usize, after: usize| {
         let last = (output - 1) * window.stride[axis] + window.kernel[axis];
-        last.saturating_sub(input + before).max(after)
+        choose(last.saturating_sub(input + before), after)
     };
     [
         top,
