@@ -228,7 +228,7 @@ pub(super) fn compared(
         return Ok(if largest == 0.0 { 0.0 } else { difference });
     }
     let advice = match settings.half {
-        true => "This model needs more than 16 bits: leave out `--fp16`",
+        true => "The model needs weights of 32 bits",
         false => "Please report this as a fault, with the text of the network",
     };
     Err(unusable(
