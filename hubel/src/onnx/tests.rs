@@ -425,7 +425,10 @@ fn what_a_file_does_not_say_is_remarked_and_can_be_given() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/residual-17.onnx");
     let imported = import::import(&path, &ImportSettings::default()).unwrap();
     let remarks = imported.remarks.join("; ");
-    assert!(remarks.contains("normalised") && remarks.contains("names of classes"), "{remarks}");
+    assert!(
+        remarks.contains("normalised") && remarks.contains("names of classes"),
+        "{remarks}"
+    );
     let settings = ImportSettings {
         classes: Some(["a", "b", "c", "d", "e"].map(String::from).into()),
         normalisation: Some(crate::Normalisation::IMAGENET),

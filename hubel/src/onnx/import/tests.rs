@@ -1,4 +1,4 @@
-//! The node tests of ONNX: each operator on its own.
+//! The tests of the package onnx: each operator on its own, and small networks.
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,8 @@ const BOUND: f32 = 2e-4;
 enum Outcome {
     /// The largest difference, as a part of the largest value.
     Computed(f32),
-    Refused(String),
+    /// The sizes, which are not those of the test.
+    WrongSize(String),
 }
 
 fn tensor(path: &Path) -> proto::Tensor {
@@ -173,10 +174,8 @@ fn run(folder: &Path) -> Result<Outcome, String> {
     let expected = Constant::read(&tensor(&data.join("output_0.pb")), Path::new(""))?;
     let expected_sizes: Vec<usize> = view.sizes();
     if expected.shape != expected_sizes {
-        return Ok(Outcome::Refused(format!(
-            "WRONG SIZE {:?}, not {expected_sizes:?}",
-            expected.shape
-        )));
+        let sizes = format!("{expected_sizes:?} in place of {:?}", expected.shape);
+        return Ok(Outcome::WrongSize(sizes));
     }
     // The index of each value of the view in what was computed: image, then [y, x, c].
     let places = view.axes.concat().iter().fold(vec![0], |places, part| {
@@ -243,49 +242,61 @@ fn in_memory_order(image: &Image, input: &Constant) -> Vec<f32> {
     places.map(|place| values[place]).collect()
 }
 
+/// What came out of the tests of one operator.
+#[derive(Default)]
+struct Row {
+    passed: usize,
+    /// The number of refused tests by reason.
+    refused: BTreeMap<String, usize>,
+}
+
+/// The kinds of tests, of which one is chosen: those of single operators, and networks that PyTorch wrote.
+const KINDS: [&str; 3] = ["node", "pytorch-converted", "pytorch-operator"];
+
 #[test]
-#[ignore = "needs the folder onnx/backend/test/data/node of the package onnx: HUBEL_ONNX_NODE_TESTS"]
-fn node_tests_are_passed_or_refused() {
-    let folder = std::env::var_os("HUBEL_ONNX_NODE_TESTS").expect("HUBEL_ONNX_NODE_TESTS");
-    let mut folders: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
-    let mut table: BTreeMap<String, (usize, BTreeMap<String, Vec<String>>)> = BTreeMap::new();
+#[ignore = "needs the folder onnx/backend/test/data of the package onnx: HUBEL_ONNX_TESTS"]
+fn tests_of_onnx_are_passed_or_refused() {
+    let data = PathBuf::from(std::env::var_os("HUBEL_ONNX_TESTS").expect("HUBEL_ONNX_TESTS"));
+    let mut table: BTreeMap<String, Row> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for folder in folders {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        // The same operator once more, written in parts.
-        if name.contains("_expanded") {
-            continue;
-        }
-        let model = proto::Model::decode(&*fs::read(folder.join("model.onnx")).unwrap()).unwrap();
-        let nodes = &model.graph.as_ref().unwrap().node;
-        let operator = nodes[0].op_type.clone().unwrap_or_default();
-        if nodes.len() != 1 || !OPERATORS.contains(&operator.as_str()) {
-            continue;
-        }
-        let (passed, refused) = table.entry(operator).or_default();
-        match run(&folder) {
-            Ok(Outcome::Computed(difference)) if difference <= BOUND => *passed += 1,
-            Ok(Outcome::Computed(difference)) => wrong.push(format!("{name}: {difference:e}")),
-            Ok(Outcome::Refused(reason)) => wrong.push(format!("{name}: {reason}")),
-            Err(reason) => {
-                let reason = reason
-                    .split_once("`: ")
-                    .map_or(reason.as_str(), |(_, reason)| reason);
-                refused.entry(reason.to_owned()).or_default().push(name);
+    for kind in KINDS {
+        let folders = fs::read_dir(data.join(kind)).unwrap();
+        for folder in folders.map(|entry| entry.unwrap().path()) {
+            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            let bytes = fs::read(folder.join("model.onnx")).unwrap();
+            let model = proto::Model::decode(&*bytes).unwrap();
+            let nodes = &model.graph.as_ref().unwrap().node;
+            let operator = nodes[0].op_type.as_deref().unwrap_or_default();
+            let key = match kind {
+                // The names of the others say that an operator is written in parts.
+                "node" if nodes.len() == 1 && OPERATORS.contains(&operator) => operator,
+                "node" => continue,
+                kind => kind,
+            };
+            let row = table.entry(key.to_owned()).or_default();
+            match run(&folder) {
+                Ok(Outcome::Computed(difference)) if difference <= BOUND => row.passed += 1,
+                Ok(Outcome::Computed(difference)) => wrong.push(format!("{name}: {difference:e}")),
+                Ok(Outcome::WrongSize(sizes)) => wrong.push(format!("{name}: {sizes}")),
+                Err(reason) => {
+                    // Without the name of the node.
+                    let reason = reason
+                        .split_once("`: ")
+                        .map_or(&*reason, |(_, reason)| reason);
+                    *row.refused.entry(reason.to_owned()).or_default() += 1;
+                }
             }
         }
     }
-    println!("| operator | passed | refused |\n|---|---|---|");
-    for (operator, (passed, refused)) in &table {
-        let reasons: Vec<String> = refused
+    println!("| tests | passed | refused |\n|---|---|---|");
+    for (name, Row { passed, refused }) in &table {
+        let reasons = refused
             .iter()
-            .map(|(reason, names)| format!("{} ({reason})", names.len()))
-            .collect();
-        println!("| {operator} | {passed} | {} |", reasons.join("; "));
+            .map(|(reason, count)| format!("{count}: {reason}"));
+        println!(
+            "| {name} | {passed} | {} |",
+            reasons.collect::<Vec<_>>().join("<br>")
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -114,6 +114,15 @@ impl View {
         found.next()
     }
 
+    /// Whether this view, of one channel, has the axes of another view without its channels.
+    pub(super) fn has_axes_but_channels(&self, all: &View) -> bool {
+        self.axes.len() == all.axes.len()
+            && (self.axes.iter().zip(&all.axes)).all(|(one, all)| match &all[..] {
+                [part] if part.axis == Axis::Channel => one.is_empty(),
+                _ => one == all,
+            })
+    }
+
     pub(super) fn transposed(&self, order: &[usize]) -> Option<Self> {
         let mut seen = order.to_vec();
         seen.sort_unstable();

@@ -1,0 +1,162 @@
+//! Batch norm, layer norm and local response normalisation.
+use super::super::call::{Call, axis};
+use super::super::draft::Operation;
+use super::super::view::{Axis, Part, View, whole};
+use super::label::label;
+use super::{Outcome, Reader};
+use crate::Shape;
+use crate::layers::{Layer, LocalResponse};
+
+impl Reader<'_> {
+    pub(super) fn batch_norm(&mut self, call: &Call) -> Outcome {
+        if call.int("training_mode").unwrap_or(0) != 0 {
+            return Err("it is in training mode; export the model after `model.eval()`".into());
+        }
+        let names = ["weight", "bias", "running_mean", "running_var"];
+        let tensors = (names.into_iter().zip(1..))
+            .map(|(name, place)| Ok((name, call.needed(place)?.to_floats())));
+        let tensors: Vec<_> = tensors.collect::<Result<_, String>>()?;
+        let epsilon = call.float("epsilon").unwrap_or(1e-5);
+        let momentum = 1.0 - call.float("momentum").unwrap_or(0.9);
+        let layer = Layer::BatchNorm { epsilon, momentum };
+        let view = self.flattened(call, 0)?;
+        let shape = self.draft.shape(view.node);
+        if !view.is_map(shape) && view.row().is_none() {
+            return Err("its input is a map whose channels are not its second axis".into());
+        }
+        if tensors
+            .iter()
+            .any(|(_, values)| values.len() != shape.channels)
+        {
+            return Err(format!(
+                "its tensors do not have a value for each of {} channels",
+                shape.channels
+            ));
+        }
+        let output = self.draft.resolve(&layer, view.node)?;
+        let node = self.push(
+            call,
+            Operation::Layer(layer),
+            vec![view.node],
+            output,
+            tensors,
+            label(call, 1),
+        );
+        Ok(view.at(node))
+    }
+
+    pub(super) fn layer_norm(&mut self, call: &Call) -> Outcome {
+        if call.node.output.iter().skip(1).any(|name| !name.is_empty()) {
+            return Err("it gives means and deviations too, which hubel does not".into());
+        }
+        let view = self.flattened(call, 0)?;
+        let channels = self.draft.shape(view.node).channels;
+        let first = axis(call.int("axis").unwrap_or(-1), view.axes.len())?;
+        if view.axes[first..].concat() != whole(Axis::Channel, channels) {
+            return Err(
+                "hubel normalises the channels of each pixel, and this node other axes".into(),
+            );
+        }
+        let scale = call.needed(1)?.to_floats();
+        let shift = call.constant(2)?.map(|shift| shift.to_floats());
+        let shift = shift.unwrap_or_else(|| vec![0.0; channels]);
+        let epsilon = call.float("epsilon").unwrap_or(1e-5);
+        self.normalised(
+            call,
+            &view,
+            epsilon,
+            vec![("weight", scale), ("bias", shift)],
+        )
+    }
+
+    /// Layer norm of the channels of a view.
+    pub(super) fn normalised(
+        &mut self,
+        call: &Call,
+        view: &View,
+        epsilon: f32,
+        tensors: Vec<(&'static str, Vec<f32>)>,
+    ) -> Outcome {
+        let layer = Layer::LayerNorm { epsilon };
+        let shape = self.draft.resolve(&layer, view.node)?;
+        if let Some((name, values)) = tensors
+            .iter()
+            .find(|(_, values)| values.len() != shape.channels)
+        {
+            return Err(format!(
+                "its `{name}` has {} values, and its input has {} channels",
+                values.len(),
+                shape.channels
+            ));
+        }
+        let layer = Operation::Layer(layer);
+        let node = self.push(call, layer, vec![view.node], shape, tensors, label(call, 1));
+        Ok(view.at(node))
+    }
+
+    /// If a division is the last part of layer norm, (x − mean) / √(mean of (x − mean)² + epsilon): x, and epsilon.
+    pub(super) fn normalised_by_parts(&self, call: &Call) -> Option<(View, f32)> {
+        let (centred, root) = (call.view(0).ok()?, call.view(1).ok()?);
+        let operation = |node: usize| &self.draft.nodes[node].operation;
+        let before = |node: usize| self.draft.nodes[node].inputs.first().copied();
+        let sum = before(root.node)?;
+        let Operation::Affine { scale, shift } = operation(sum) else {
+            return None;
+        };
+        let &[epsilon] = &shift[..] else { return None };
+        let mean = before(sum)?;
+        let square = before(mean)?;
+        let is_square = match operation(square) {
+            Operation::Square => true,
+            Operation::Multiply => self.draft.nodes[square].inputs == [centred.node; 2],
+            _ => false,
+        };
+        let is_norm = *operation(root.node) == Operation::Root
+            && scale[..] == [1.0]
+            && *operation(mean) == Operation::ChannelMean
+            && is_square
+            && before(square) == Some(centred.node)
+            && *operation(centred.node) == Operation::Centred
+            && root.has_axes_but_channels(centred);
+        let input = before(centred.node).filter(|_| is_norm)?;
+        Some((centred.at(input), epsilon))
+    }
+
+    /// The mean over these axes, if they show the channels.
+    pub(super) fn channel_mean(
+        &mut self,
+        call: &Call,
+        along: &[usize],
+    ) -> Result<Option<View>, String> {
+        let view = self.flattened(call, 0)?;
+        let shape = self.draft.shape(view.node);
+        let reduced: Vec<Part> = (along.iter())
+            .flat_map(|axis| view.axes[*axis].clone())
+            .collect();
+        if reduced != whole(Axis::Channel, shape.channels) {
+            return Ok(None);
+        }
+        let shape = Shape {
+            channels: 1,
+            ..shape
+        };
+        let operation = Operation::ChannelMean;
+        let node = self.push(call, operation, vec![view.node], shape, Vec::new(), None);
+        let mut mean = view.at(node);
+        for axis in along {
+            mean.axes[*axis].clear();
+        }
+        Ok(Some(mean))
+    }
+
+    pub(super) fn local_response(&mut self, call: &Call) -> Outcome {
+        let size = call.int("size").unwrap_or(0);
+        let layer = Layer::Lrn(LocalResponse {
+            size: usize::try_from(size).map_err(|_| format!("its size is {size}"))?,
+            alpha: call.float("alpha").unwrap_or(1e-4),
+            beta: call.float("beta").unwrap_or(0.75),
+            bias: call.float("bias").unwrap_or(1.0),
+        });
+        self.layer(call, layer, Vec::new(), None)
+    }
+}

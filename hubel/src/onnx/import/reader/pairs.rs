@@ -1,0 +1,190 @@
+//! Sums, differences, products and quotients: of two maps, and of a map and a constant.
+use std::rc::Rc;
+
+use super::super::call::{Call, Value, axis};
+use super::super::draft::Operation;
+use super::super::view::{Axis, View};
+use super::{Outcome, Reader};
+use crate::Shape;
+use crate::onnx::constant::Constant;
+
+impl Reader<'_> {
+    /// Both inputs show maps: the nodes, if places and channels agree, and a view for the result.
+    pub(super) fn pair(&mut self, call: &Call, places: [usize; 2]) -> Result<(View, View), String> {
+        let [a, b] = [
+            self.flattened(call, places[0])?,
+            self.flattened(call, places[1])?,
+        ];
+        match a.axes == b.axes && self.draft.shape(a.node) == self.draft.shape(b.node) {
+            true => Ok((a, b)),
+            false => Err(format!(
+                "its inputs have the sizes {:?} and {:?}, which hubel does not combine",
+                a.sizes(),
+                b.sizes()
+            )),
+        }
+    }
+
+    pub(super) fn combined(
+        &mut self,
+        call: &Call,
+        operation: Operation,
+        a: &View,
+        b: &View,
+    ) -> View {
+        let shape = self.draft.shape(a.node);
+        let node = self.push(
+            call,
+            operation,
+            vec![a.node, b.node],
+            shape,
+            Vec::new(),
+            None,
+        );
+        a.at(node)
+    }
+
+    pub(super) fn sum(&mut self, call: &Call) -> Outcome {
+        if call.inputs.len() == 2
+            && let Some((place, constant)) = constant_beside(call)
+        {
+            return self.affine(call, place, |value| (1.0, value), &constant);
+        }
+        let mut sum = self.flattened(call, 0)?;
+        for place in 1..call.inputs.len() {
+            let (_, other) = self.pair(call, [0, place])?;
+            sum = self.combined(call, Operation::Add, &sum, &other);
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn difference(&mut self, call: &Call) -> Outcome {
+        match constant_beside(call) {
+            Some((0, constant)) => self.affine(call, 0, |value| (1.0, -value), &constant),
+            Some((place, constant)) => self.affine(call, place, |value| (-1.0, value), &constant),
+            None => {
+                let (map, mean) = (self.flattened(call, 0)?, call.view(1)?);
+                let of_mean = &self.draft.nodes[mean.node];
+                if of_mean.operation == Operation::ChannelMean
+                    && of_mean.inputs == [map.node]
+                    && mean.has_axes_but_channels(&map)
+                {
+                    return Ok(self.elementwise_of(call, map, Operation::Centred));
+                }
+                let (a, b) = self.pair(call, [0, 1])?;
+                let minus = Operation::Affine {
+                    scale: vec![-1.0],
+                    shift: vec![0.0],
+                };
+                let b = self.elementwise_of(call, b, minus);
+                Ok(self.combined(call, Operation::Add, &a, &b))
+            }
+        }
+    }
+
+    pub(super) fn product(&mut self, call: &Call) -> Outcome {
+        if let Some((place, constant)) = constant_beside(call) {
+            return self.affine(call, place, |value| (value, 0.0), &constant);
+        }
+        let [a, b] = [self.flattened(call, 0)?, self.flattened(call, 1)?];
+        for (map, factors) in [(&a, &b), (&b, &a)] {
+            let [shape, of_factors] = [map, factors].map(|view| self.draft.shape(view.node));
+            let is_whole = map.axes == factors.axes && shape == of_factors;
+            let for_channels = map.is_map(shape)
+                && factors.is_map(of_factors)
+                && of_factors == Shape::new(1, 1, shape.channels);
+            if is_whole || for_channels {
+                return Ok(self.combined(call, Operation::Multiply, map, factors));
+            }
+        }
+        Err(format!(
+            "its inputs have the sizes {:?} and {:?}; hubel multiplies maps of one size, or a map with one factor for each channel",
+            a.sizes(),
+            b.sizes()
+        ))
+    }
+
+    pub(super) fn quotient(&mut self, call: &Call) -> Outcome {
+        match constant_beside(call) {
+            Some((0, constant)) => self.affine(call, 0, |value| (1.0 / value, 0.0), &constant),
+            _ => match self.normalised_by_parts(call) {
+                Some((view, epsilon)) => {
+                    let channels = self.draft.shape(view.node).channels;
+                    let tensors = vec![
+                        ("weight", vec![1.0; channels]),
+                        ("bias", vec![0.0; channels]),
+                    ];
+                    self.normalised(call, &view, epsilon, tensors)
+                }
+                None => Err(
+                    "hubel divides a map by a constant, or as a part of layer norm, only".into(),
+                ),
+            },
+        }
+    }
+
+    /// scale · x + shift of the map at `place`, each from a value of the constant.
+    pub(super) fn affine(
+        &mut self,
+        call: &Call,
+        place: usize,
+        of_value: impl Fn(f32) -> (f32, f32),
+        constant: &Constant,
+    ) -> Outcome {
+        let view = match constant.values.len() {
+            1 => call.view(place)?.clone(),
+            _ => self.flattened(call, place)?,
+        };
+        let channels = self.draft.shape(view.node).channels;
+        if constant.values.len() > 1 {
+            let along = channel_axis(call, constant, view.axes.len())?;
+            if view.shows(Axis::Channel, channels) != Some(along) {
+                return Err(format!(
+                    "its constant of the shape {:?} is not one value for each channel",
+                    constant.shape
+                ));
+            }
+        }
+        let (scale, shift) = constant.to_floats().into_iter().map(of_value).unzip();
+        Ok(self.elementwise_of(call, view, Operation::Affine { scale, shift }))
+    }
+
+    /// Max or Min with constants.
+    pub(super) fn limited(&mut self, call: &Call) -> Outcome {
+        let (place, constant) = (constant_beside(call).filter(|_| call.inputs.len() == 2))
+            .ok_or("hubel limits a map by a constant only")?;
+        let limit = constant.single().ok_or("its limit must be one number")?;
+        let (least, most) = match call.kind() {
+            "Max" => (limit, f32::INFINITY),
+            _ => (f32::NEG_INFINITY, limit),
+        };
+        let view = call.view(place)?.clone();
+        Ok(self.elementwise_of(call, view, Operation::Clip { least, most }))
+    }
+}
+
+/// If one of two inputs is a constant: the place of the other, and the constant.
+fn constant_beside(call: &Call) -> Option<(usize, Rc<Constant>)> {
+    match &call.inputs[..] {
+        [Some(Value::View(_)), Some(Value::Constant(constant))] => Some((0, Rc::clone(constant))),
+        [Some(Value::Constant(constant)), Some(Value::View(_))] => Some((1, Rc::clone(constant))),
+        _ => None,
+    }
+}
+
+/// The axis of a tensor with `count` axes along which a constant has several values.
+fn channel_axis(call: &Call, constant: &Constant, count: usize) -> Result<usize, String> {
+    let shape = &constant.shape;
+    let mut long = (0..shape.len()).filter(|axis| shape[*axis] > 1);
+    let unclear =
+        || format!("its constant of the shape {shape:?} is not one value for each channel");
+    let (Some(axis), None) = (long.next(), long.next()) else {
+        return Err(unclear());
+    };
+    // Before version 7 of the operators, `axis` says where the constant's first axis lies.
+    let first = match (call.int("broadcast"), call.int("axis")) {
+        (Some(1), Some(first)) => self::axis(first, count)?,
+        _ => count.checked_sub(shape.len()).ok_or_else(unclear)?,
+    };
+    Ok(first + axis)
+}

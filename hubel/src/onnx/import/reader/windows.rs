@@ -1,0 +1,133 @@
+//! Convolutions, pooling and padding.
+use super::super::call::{Call, axes};
+use super::super::draft::Operation;
+use super::super::view::{Axis, Part, View, whole};
+use super::super::window;
+use super::label::label;
+use super::{Outcome, Reader};
+use crate::Shape;
+use crate::layers::{Conv, Layer, PaddingMode, addressable};
+
+impl Reader<'_> {
+    pub(super) fn conv(&mut self, call: &Call) -> Outcome {
+        let (_, input) = self.map(call)?;
+        let weights = call.needed(1)?;
+        let &[filters, channels, height, width] = &weights.shape[..] else {
+            return Err(format!(
+                "its weights have the shape {:?}, and hubel needs four axes",
+                weights.shape
+            ));
+        };
+        let groups = call.int("group").unwrap_or(1);
+        let groups = usize::try_from(groups).map_err(|_| format!("it has {groups} groups"))?;
+        if channels.checked_mul(groups) != Some(input.channels) {
+            return Err(format!(
+                "its weights are for {channels} channels in each of {groups} groups, and its input has {}",
+                input.channels
+            ));
+        }
+        let bias = call.constant(2)?.map(|bias| bias.to_floats());
+        if bias.as_ref().is_some_and(|bias| bias.len() != filters) {
+            return Err(format!("its bias does not have {filters} values"));
+        }
+        let windows = window::read(call, [height, width], input)?;
+        let conv = Conv {
+            kernel: windows.kernel,
+            stride: windows.stride,
+            padding: windows.padding,
+            dilation: windows.dilation,
+            round: windows.round,
+            groups,
+            bias: bias.is_some(),
+            mode: PaddingMode::Zeros,
+            filters,
+        };
+        let mut tensors = vec![("weight", weights.to_floats())];
+        tensors.extend(bias.map(|bias| ("bias", bias)));
+        self.layer(call, conv.into(), tensors, label(call, 1))
+    }
+
+    pub(super) fn pool(&mut self, call: &Call) -> Outcome {
+        if call.node.output.get(1).is_some_and(|name| !name.is_empty()) {
+            return Err(
+                "it gives the places of the largest values too, which hubel does not".into(),
+            );
+        }
+        let (_, input) = self.map(call)?;
+        let pool = window::pool(call, input)?;
+        self.layer(call, pool.into(), Vec::new(), None)
+    }
+
+    pub(super) fn pad(&mut self, call: &Call) -> Outcome {
+        let (node, shape) = self.map(call)?;
+        let (sides, mode) = window::pad(call)?;
+        let [top, bottom, left, right] = sides;
+        let padded = Shape {
+            height: shape.height + top + bottom,
+            width: shape.width + left + right,
+            ..shape
+        };
+        addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
+        let node = self.push(
+            call,
+            Operation::Pad { sides, mode },
+            vec![node],
+            padded,
+            Vec::new(),
+            None,
+        );
+        Ok(View::of(node, padded, self.batch))
+    }
+
+    pub(super) fn global(&mut self, call: &Call, layer: Layer) -> Outcome {
+        self.layer(call, layer, Vec::new(), None)
+    }
+
+    /// A mean or maximum over rows and columns.
+    pub(super) fn reduced(&mut self, call: &Call, layer: Layer) -> Outcome {
+        let view = call.view(0)?.clone();
+        let shape = self.draft.shape(view.node);
+        let count = view.axes.len();
+        let along = call
+            .ints_of("axes", 1)?
+            .ok_or("hubel reduces rows and columns, and this node reduces all axes")?;
+        let along = axes(&along, count)?;
+        let reduced: Vec<Part> = along
+            .iter()
+            .flat_map(|axis| view.axes[*axis].clone())
+            .collect();
+        let keeps = call.int("keepdims").unwrap_or(1) != 0;
+        let places = [
+            whole(Axis::Row, shape.height),
+            whole(Axis::Column, shape.width),
+        ]
+        .concat();
+        if reduced.len() != places.len() || !places.iter().all(|part| reduced.contains(part)) {
+            let mean = match layer {
+                Layer::GlobalAvgPool if keeps => self.channel_mean(call, &along)?,
+                _ => None,
+            };
+            return mean.ok_or_else(|| {
+                "hubel reduces all rows and columns of a map together, and no other axes".into()
+            });
+        }
+        let output = self.draft.resolve(&layer, view.node)?;
+        let node = self.push(
+            call,
+            Operation::Layer(layer),
+            vec![view.node],
+            output,
+            Vec::new(),
+            None,
+        );
+        let kept = (0..count).filter(|axis| keeps || !along.contains(axis));
+        let axes = kept.map(|axis| match along.contains(&axis) {
+            true => Vec::new(),
+            false => view.axes[axis].clone(),
+        });
+        Ok(View {
+            node,
+            axes: axes.collect(),
+        })
+    }
+}
