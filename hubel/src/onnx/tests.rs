@@ -451,3 +451,24 @@ fn what_a_file_does_not_say_is_remarked_and_can_be_given() {
     let error = import::import(&path, &settings).unwrap_err().to_string();
     assert!(error.contains("9 rows, and 8 were given"), "{error}");
 }
+
+#[test]
+fn a_refused_file_names_all_nodes_that_are_not_read() {
+    let mut file = proto::Model::decode(&*crate::fuzzing::seeds::onnx()[2]).unwrap();
+    let nodes = &mut file.graph.as_mut().unwrap().node;
+    let mut changed = Vec::new();
+    for (number, kind) in [
+        (0, "Einsum"),
+        (2, "QuantizeLinear"),
+        (nodes.len() - 1, "NonZero"),
+    ] {
+        nodes[number].op_type = Some(kind.into());
+        nodes[number].name = Some(format!("node {number}"));
+        changed.push(format!("{kind} `node {number}`: "));
+    }
+    let error = super::read(&file.encode_to_vec()).unwrap_err().to_string();
+    assert!(error.contains("does not read 3 of its"), "{error}");
+    for name in changed {
+        assert!(error.contains(&name), "{name} in {error}");
+    }
+}

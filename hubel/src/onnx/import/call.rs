@@ -14,6 +14,9 @@ pub(super) enum Value {
     Unknown,
 }
 
+/// The problem of a node that reads the result of one that was refused. It is not told.
+pub(super) const UNKNOWN: &str = "its input is unknown";
+
 /// A node with its inputs; `None` for those that are left out.
 pub(super) struct Call<'n> {
     pub(super) node: &'n proto::Node,
@@ -29,6 +32,7 @@ impl Call<'_> {
     pub(super) fn view(&self, place: usize) -> Result<&View, String> {
         match self.inputs.get(place) {
             Some(Some(Value::View(view))) => Ok(view),
+            Some(Some(Value::Unknown)) => Err(UNKNOWN.into()),
             Some(Some(_)) => {
                 Err("hubel needs the result of a layer where it has a constant".into())
             }
@@ -40,6 +44,7 @@ impl Call<'_> {
     pub(super) fn constant(&self, place: usize) -> Result<Option<&Rc<Constant>>, String> {
         match self.inputs.get(place) {
             Some(Some(Value::Constant(constant))) => Ok(Some(constant)),
+            Some(Some(Value::Unknown)) => Err(UNKNOWN.into()),
             Some(Some(_)) => Err(format!(
                 "its input {place}, `{}`, depends on the picture; hubel needs a constant there",
                 self.node.input[place]

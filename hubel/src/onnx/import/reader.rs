@@ -10,7 +10,7 @@ mod windows;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::call::{Call, Value};
+use super::call::{Call, UNKNOWN, Value};
 use super::draft::{Draft, Node, Operation};
 use super::view::View;
 use super::{Image, folding};
@@ -36,6 +36,8 @@ pub(super) struct Reader<'s> {
 
 /// The most values that all computed constants may have together: a short file must not fill the memory.
 const MOST_COMPUTED: usize = 1 << 28;
+
+const NO_OPERATOR: &str = "hubel does not have this operator";
 
 /// The result of a node, or why hubel does not read it.
 type Outcome = Result<View, String>;
@@ -86,37 +88,33 @@ impl<'s> Reader<'s> {
                 }
             });
         }
-        let first = node.output.first().map_or("", String::as_str);
-        if inputs
-            .iter()
-            .any(|input| matches!(input, Some(Value::Unknown)))
-        {
-            node.output
-                .iter()
-                .for_each(|name| drop(self.values.insert(name, Value::Unknown)));
-            return;
-        }
+        let is_unknown = |input: &Option<Value>| matches!(input, Some(Value::Unknown));
+        let depends_on_refused = inputs.iter().any(is_unknown);
         let call = Call { node, inputs };
         let results = match file::is_own(node.domain.as_deref()) {
+            // Its operator may be one that hubel does not have.
+            true if depends_on_refused => match self.view(&call) {
+                Err(reason) if reason == NO_OPERATOR => folding::fold(&call)
+                    .and_then(|known| known.ok_or(reason))
+                    .map(|_| Vec::new()),
+                result => result.map(|_| Vec::new()),
+            },
             true => self.results(&call),
             false => Err(format!(
                 "it is an operator of {}, which hubel does not know",
                 node.domain.as_deref().unwrap_or_default()
             )),
         };
-        match results {
-            Ok(results) => {
-                for (name, value) in node.output.iter().zip(results) {
-                    self.values.insert(name, value);
-                }
-            }
-            Err(reason) => {
+        let results = results.unwrap_or_else(|reason| {
+            if reason != UNKNOWN {
                 self.refuse(node, &reason);
-                self.values.insert(first, Value::Unknown);
-                node.output
-                    .iter()
-                    .for_each(|name| drop(self.values.insert(name, Value::Unknown)));
             }
+            Vec::new()
+        });
+        let mut results = results.into_iter();
+        for name in &node.output {
+            let value = results.next().unwrap_or(Value::Unknown);
+            self.values.insert(name, value);
         }
     }
 
@@ -266,7 +264,7 @@ impl<'s> Reader<'s> {
             "If" | "Loop" | "Scan" => Err(
                 "the network's course depends on its input; export it by tracing, without conditions and loops".into(),
             ),
-            _ => Err("hubel does not have this operator".into()),
+            _ => Err(NO_OPERATOR.into()),
         }
     }
 
