@@ -71,6 +71,7 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
             parts.collect()
         }
         Operation::Lrn(settings) => (settings.around(channel, own.shape.channels))
+            .take(most)
             .map(|channel| part(own.inputs[0], channel))
             .collect(),
         Operation::Multiply => own
