@@ -96,10 +96,12 @@ fn run(folder: &Path) -> Result<Outcome, String> {
     let mut model = proto::Model::decode(&*fs::read(folder.join("model.onnx")).unwrap()).unwrap();
     let data = folder.join("test_data_set_0");
     let graph = model.graph.as_mut().unwrap();
-    let names: Vec<String> = graph
-        .input
-        .iter()
-        .filter_map(|port| port.name.clone())
+    // Some files list their constants among the inputs.
+    let constants: Vec<Option<String>> =
+        (graph.initializer.iter().map(|tensor| tensor.name.clone())).collect();
+    let ports = graph.input.iter().map(|port| port.name.clone());
+    let names: Vec<String> = (ports.filter(|name| !constants.contains(name)))
+        .flatten()
         .collect();
     for (number, name) in names.iter().enumerate().skip(1) {
         graph.initializer.push(proto::Tensor {
