@@ -157,6 +157,8 @@ test("the frame of a clip is chosen, and the maps are those of its time", option
   assert.match(await page.innerText(".one-value .sees"), /It sees frames 6 to 7, /);
   const along = await shownValue();
   assert.ok(isNear(along.result, along.network), JSON.stringify(along));
+  // The address follows after a pause.
+  await page.waitForFunction((layer) => new URLSearchParams(location.hash.split("?")[1]).get("layer") === String(layer), convolution);
   const hash = await page.evaluate(() => location.hash);
   await page.reload();
   await shows("frame 6 falls into it");
