@@ -75,6 +75,9 @@ test("a walk with the keyboard: layer, map, value, backwards", options, async ()
   // A map that the chosen one is made of.
   await page.focus(".strip");
   for (let step = 0; step < 3; step += 1) await page.keyboard.press("ArrowRight");
+  await stateIs("layer", "4");
+  // The buttons of the layer before stay until the answer comes.
+  await page.waitForLoadState("networkidle");
   await page.waitForSelector(".map-button");
   await page.focus(".map-button");
   const before = Number((await state(page)).get("layer"));
