@@ -19,7 +19,7 @@ pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
 
 pub(super) fn resolve(epsilon: f32, input: Shape) -> Result<Resolved, Misfit> {
     let reason = match input.channels {
-        _ if !(epsilon > 0.0) => "epsilon must be above 0",
+        _ if epsilon <= 0.0 || epsilon.is_nan() => "epsilon must be above 0",
         1 => "its input has one channel, and normalising one value gives a constant",
         _ => {
             let scale = Tensor {

@@ -15,11 +15,14 @@ struct Value {
     is_row: bool,
 }
 
+/// A shape and values.
+type Tensor = (Vec<usize>, Vec<f32>);
+
 struct Writer<'w> {
     builder: &'w mut Builder,
     graph: &'w Graph,
-    /// The tensors of each node in PyTorch's layouts: shape and values.
-    tensors: BTreeMap<(usize, &'static str), (Vec<usize>, Vec<f32>)>,
+    /// The tensors of each node in PyTorch's layouts.
+    tensors: BTreeMap<(usize, &'static str), Tensor>,
     values: Vec<Value>,
 }
 
