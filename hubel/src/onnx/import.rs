@@ -199,7 +199,7 @@ impl<'s> Image<'s> {
             name: port.name,
             shape,
             is_channels_last,
-            is_bytes: port.kind == data_type::UINT8,
+            is_bytes: takes_bytes(&port)?,
             batch: batch.unwrap_or(OPEN_BATCH),
         })
     }
@@ -268,6 +268,19 @@ impl<'s> Image<'s> {
         (preparation.check(self.shape))
             .map_err(|error| format!("its pictures cannot be normalised: {error}"))?;
         Ok(preparation)
+    }
+}
+
+/// Whether an input takes bytes; otherwise it takes floats.
+fn takes_bytes(port: &Port) -> Result<bool, String> {
+    match port.kind {
+        data_type::UINT8 => Ok(true),
+        // Files without types are of floats.
+        0 | data_type::FLOAT | data_type::FLOAT16 | data_type::BFLOAT16 => Ok(false),
+        kind => Err(format!(
+            "its input `{}` has the type {kind} of ONNX; hubel needs bytes, or floats of 16 or 32 bits",
+            port.name
+        )),
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) struct Reader<'s> {
 /// The most values that all computed constants may have together: a short file must not fill the memory.
 const MOST_COMPUTED: usize = 1 << 28;
 
+const IN_TRAINING: &str = "it is in training mode; export the model after `model.eval()`";
 const NO_OPERATOR: &str = "hubel does not have this operator";
 
 /// The result of a node, or why hubel does not read it.
@@ -304,6 +305,10 @@ impl<'s> Reader<'s> {
     }
 
     fn dropout(&mut self, call: &Call) -> Outcome {
+        let trains = call.constant(2)?.and_then(|mode| mode.single());
+        if trains.is_some_and(|mode| mode != 0.0) {
+            return Err(IN_TRAINING.into());
+        }
         let ratio = call.float_of("ratio", 1)?.unwrap_or(0.5);
         match 0.0 < ratio && ratio < 1.0 {
             true => self.elementwise(call, Operation::Layer(Layer::Dropout(ratio))),

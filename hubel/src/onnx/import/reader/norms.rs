@@ -3,14 +3,14 @@ use super::super::call::{Call, axis};
 use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
 use super::label::label;
-use super::{Outcome, Reader};
+use super::{IN_TRAINING, Outcome, Reader};
 use crate::Shape;
 use crate::layers::{Layer, LocalResponse};
 
 impl Reader<'_> {
     pub(super) fn batch_norm(&mut self, call: &Call) -> Outcome {
         if call.int("training_mode").unwrap_or(0) != 0 {
-            return Err("it is in training mode; export the model after `model.eval()`".into());
+            return Err(IN_TRAINING.into());
         }
         let names = ["weight", "bias", "running_mean", "running_var"];
         let tensors = (names.into_iter().zip(1..))
