@@ -84,7 +84,10 @@ impl<'s> Reader<'s> {
                 ("", _) => None,
                 (_, Some(value)) => Some(value.clone()),
                 (name, None) => {
-                    self.refuse(node, &format!("its input `{name}` does not exist"));
+                    self.refuse(
+                        node,
+                        &format!("its input `{name}` does not exist, or hubel does not compute it"),
+                    );
                     Some(Value::Unknown)
                 }
             });
@@ -97,8 +100,8 @@ impl<'s> Reader<'s> {
             true if depends_on_refused => match self.view(&call) {
                 Err(reason) if reason == NO_OPERATOR => folding::fold(&call)
                     .and_then(|known| known.ok_or(reason))
-                    .map(|_| Vec::new()),
-                result => result.map(|_| Vec::new()),
+                    .and(Err(UNKNOWN.to_owned())),
+                result => result.and(Err(UNKNOWN.to_owned())),
             },
             true => self.results(&call),
             false => Err(format!(
@@ -106,16 +109,18 @@ impl<'s> Reader<'s> {
                 node.domain.as_deref().unwrap_or_default()
             )),
         };
-        let results = results.unwrap_or_else(|reason| {
-            if reason != UNKNOWN {
-                self.refuse(node, &reason);
+        match results {
+            Ok(results) => {
+                let named = node.output.iter().map(String::as_str);
+                self.values.extend(named.zip(results));
             }
-            Vec::new()
-        });
-        let mut results = results.into_iter();
-        for name in &node.output {
-            let value = results.next().unwrap_or(Value::Unknown);
-            self.values.insert(name, value);
+            Err(reason) => {
+                if reason != UNKNOWN {
+                    self.refuse(node, &reason);
+                }
+                let named = node.output.iter().map(String::as_str);
+                self.values.extend(named.map(|name| (name, Value::Unknown)));
+            }
         }
     }
 

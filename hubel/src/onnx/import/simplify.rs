@@ -231,6 +231,9 @@ fn join(draft: &mut Draft, readers: &[usize], node: usize) {
     draft.nodes[node].inputs = draft.nodes[before].inputs.clone();
 }
 
+/// No value of a network lies beyond.
+const FAR: f32 = 1e30;
+
 /// The limits of a node that limits its input.
 fn limits(operation: &Operation) -> Option<(f32, f32)> {
     match operation {
@@ -251,7 +254,11 @@ fn limited(least: f32, most: f32) -> Operation {
         (0.0, 6.0) => Activation::Relu6,
         (f32::NEG_INFINITY, f32::INFINITY) => Activation::Identity,
         // Limits that exclude each other are damage, and stay for the message.
-        _ if least <= most => Activation::Clip { least, most },
+        // A network's text has no infinite numbers.
+        _ if least <= most => Activation::Clip {
+            least: least.max(-FAR),
+            most: most.min(FAR),
+        },
         _ => return Operation::Clip { least, most },
     };
     Operation::Layer(Layer::Activation(activation))

@@ -76,8 +76,8 @@ const OPERATORS: &[&str] = &[
     "Upsample",
 ];
 
-/// Some answers of the tests are rounded to four digits.
-const BOUND: f32 = 2e-4;
+/// Some answers of the tests are rounded to four digits, or to 16 bits, which hubel does not do.
+const BOUND: f32 = 2e-3;
 
 /// What came out of a test.
 enum Outcome {
@@ -142,7 +142,8 @@ fn run(folder: &Path) -> Result<Outcome, String> {
     }
     let view = match reader.value(output) {
         Some(Value::View(view)) => view.clone(),
-        other => return Err(format!("its output is {other:?}")),
+        Some(Value::Constant(_)) => return Err("its output is a constant, and no map".into()),
+        _ => return Err("its output depends on no map".into()),
     };
     let mut draft = reader.draft;
     let shape = draft.shape(view.node);

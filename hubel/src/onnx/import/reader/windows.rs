@@ -48,11 +48,6 @@ impl Reader<'_> {
     }
 
     pub(super) fn pool(&mut self, call: &Call) -> Outcome {
-        if call.node.output.get(1).is_some_and(|name| !name.is_empty()) {
-            return Err(
-                "it gives the places of the largest values too, which hubel does not".into(),
-            );
-        }
         let (_, input) = self.map(call)?;
         let pool = window::pool(call, input)?;
         self.layer(call, pool.into(), Vec::new(), None)
