@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { wavFile } from "../../assets/microphone.js";
-import { audit, begin, check, end, go, picture } from "./page.js";
+import { audit, begin, check, end, go, hash, picture } from "./page.js";
 import { missing, start } from "./server.js";
 
 const options = { skip: missing };
@@ -106,11 +106,11 @@ test("a sentence is classified as it is typed, and its words are coloured", opti
   await page.click("words-view >> text=Can it be trusted?");
   await page.waitForSelector("words-view .checks li");
   assert.equal(await page.locator("words-view .checks li").count(), 2);
-  const hash = await page.evaluate(() => location.hash);
+  const shown = await hash(page);
   await page.reload();
   await page.waitForSelector(".word");
   assert.equal(await page.inputValue("#words-text"), "a lovely film with a song");
-  assert.equal(await page.evaluate(() => location.hash), hash);
+  assert.equal(await hash(page), shown);
   assert.deepEqual(await audit(page), []);
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 900 });

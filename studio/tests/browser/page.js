@@ -67,8 +67,17 @@ export async function check(page, name, seen) {
 /** @param {import("playwright-core").Page} page @param {string} hash */
 export const go = (page, hash) => page.evaluate((hash) => void (location.hash = hash), hash);
 
+/**
+ * The part of the address with the state. It follows a change after a pause.
+ * @param {import("playwright-core").Page} page
+ */
+export async function hash(page) {
+  await page.waitForTimeout(200);
+  return page.evaluate(() => location.hash);
+}
+
 /** @param {import("playwright-core").Page} page @returns {Promise<URLSearchParams>} The state in the address. */
-export const state = async (page) => new URLSearchParams((await page.evaluate(() => location.hash)).split("?")[1]);
+export const state = async (page) => new URLSearchParams((await hash(page)).split("?")[1]);
 
 /** Where pictures of the views go; without it, none are made. */
 export const PICTURES = process.env.HUBEL_STUDIO_PICTURES;

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { begin, end, picture, readmePicture } from "./page.js";
+import { begin, end, picture, readmePicture, state } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { kill, missing, studio } from "./server.js";
 
@@ -75,8 +75,7 @@ test("the form shows what the program refuses", options, async () => {
   await page.waitForFunction(() => document.querySelector("form .problem")?.textContent?.includes("there is no ../elsewhere in the folder"));
   assert.equal(existsSync(join(folder, "runs/stripes-lenet5")), false);
   // The draft is in the address.
-  await page.waitForTimeout(200);
-  const draft = new URLSearchParams(new URL(page.url()).hash.split("?")[1]);
+  const draft = await state(page);
   assert.deepEqual([draft.get("start"), draft.get("network"), draft.get("epochs")], ["1", "lenet5", "3"]);
   await page.reload();
   assert.equal(await page.inputValue("#train-network"), "lenet5");

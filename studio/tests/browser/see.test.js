@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, begin, end, go, picture, readmePicture, state, visit } from "./page.js";
+import { audit, begin, end, go, hash, picture, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { PROGRAM, missing, start } from "./server.js";
 
@@ -89,10 +89,10 @@ test("a walk with the keyboard: layer, map, value, backwards", options, async ()
   assert.match(await page.innerText(".one-value"), /values of later layers read this one/);
   await stateIs("of", "gradients");
   // A reload shows the same.
-  const [hash, title, value] = [await page.evaluate(() => location.hash), await page.innerText(".one-value h2"), await result()];
+  const [shown, title, value] = [await hash(page), await page.innerText(".one-value h2"), await result()];
   await page.reload();
   await page.waitForFunction((title) => document.querySelector(".one-value h2")?.textContent === title, title);
-  assert.equal(await page.evaluate(() => location.hash), hash);
+  assert.equal(await hash(page), shown);
   assert.equal(await result(), value);
   await page.check("#see-values");
   await page.waitForFunction(() => !document.querySelector(".one-value h2")?.textContent?.startsWith("Gradient"));
@@ -133,7 +133,7 @@ test("a digit drawn with the mouse is recognised", options, async () => {
   await valueOf("Probability of 7");
   assert.ok((await result()) > 0.5);
   // The picture of the README.
-  const drawn = await page.evaluate(() => location.hash);
+  const drawn = await hash(page);
   await go(page, drawn.replace(/layer=\d+/, "layer=4").replace(/map=\d+/, "map=11").replace(/&softmax=\d/, ""));
   await valueOf("map 11");
   // A map that the overview shows, with lines from those that it is made of.

@@ -5,7 +5,7 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { PICTURES, begin, check, end, picture, visit } from "./page.js";
+import { begin, check, end, hash, picture, PICTURES, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { kill, missing, start, studio } from "./server.js";
 
@@ -62,12 +62,6 @@ const reload = async (hash) => {
   assert.equal(new URL(page.url()).hash, hash);
 };
 
-/** The part of the address with the state. It follows a change with a pause. */
-const hash = async () => {
-  await page.waitForTimeout(200);
-  return new URL(page.url()).hash;
-};
-
 test("the token leaves the address, and without it the page says what to do", options, async () => {
   assert.equal(new URL(page.url()).search, "");
   const stranger = await (await chromium.newContext()).newPage();
@@ -94,7 +88,7 @@ test("a typed text changes the drawing, and its error is shown where it is", opt
   await page.keyboard.press("Home");
   await page.keyboard.press("ArrowRight");
   assert.match(await page.innerText(".layer-detail"), /conv[\s\S]*28×28×16[\s\S]*kernel\s+5/);
-  const before = await hash();
+  const before = await hash(page);
   await reload(before);
   await page.waitForFunction(() => document.querySelector(".layer-detail h2")?.textContent?.includes("conv"));
   assert.equal(await page.inputValue("#network-text"), TEXT);
@@ -144,7 +138,7 @@ test("sizes are explored with the keyboard", options, async () => {
   await page.focus("#sizes-stride-range");
   await page.keyboard.press("ArrowLeft");
   await page.waitForFunction(() => document.querySelector(".formula code")?.textContent === "(7 + 2·0 − 3)/2 + 1 = 3");
-  await reload(await hash());
+  await reload(await hash(page));
   await page.waitForFunction(() => document.querySelector(".formula code")?.textContent === "(7 + 2·0 − 3)/2 + 1 = 3");
   await go("#sizes?input=3&kernel=9");
   await page.waitForSelector(".problem");
@@ -200,7 +194,7 @@ test("two runs are compared in one chart", options, async () => {
   await addressHas("log=1");
   await page.uncheck("#run-runs\\/second");
   await page.waitForFunction(() => document.querySelectorAll(".runs-legend li").length === 0 && document.querySelectorAll(".chart").length === 5);
-  assert.equal(new URLSearchParams((await hash()).split("?")[1]).getAll("run").join(), "runs/first");
+  assert.equal(new URLSearchParams((await hash(page)).split("?")[1]).getAll("run").join(), "runs/first");
 });
 
 const VIEWS = {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, begin, end, go, picture, state, visit } from "./page.js";
+import { audit, begin, end, go, hash, picture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
 import { PROGRAM, missing } from "./server.js";
 
@@ -146,9 +146,9 @@ test("a network is trained on them, tried, and is an ordinary model", options, a
 
 for (const scheme of /** @type {const} */ (["light", "dark"])) {
   test(`the view is accessible and fits every width, ${scheme}`, options, async () => {
-    const hash = await page.evaluate(() => location.hash);
+    const shown = await hash(page);
     page = await visit(chromium, url, { colorScheme: scheme, noted });
-    await go(page, hash);
+    await go(page, shown);
     await page.waitForSelector(".tried:not([hidden])");
     for (const width of [1280, 390, 320]) {
       await page.setViewportSize({ width, height: 900 });

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { audit, begin, end, go, picture, state } from "./page.js";
+import { audit, begin, end, go, hash, picture, state } from "./page.js";
 import { missing, PROGRAM, start } from "./server.js";
 
 const options = { skip: missing };
@@ -157,12 +157,10 @@ test("the frame of a clip is chosen, and the maps are those of its time", option
   assert.match(await page.innerText(".one-value .sees"), /It sees frames 6 to 7, /);
   const along = await shownValue();
   assert.ok(isNear(along.result, along.network), JSON.stringify(along));
-  // The address follows after a pause.
-  await page.waitForFunction((layer) => new URLSearchParams(location.hash.split("?")[1]).get("layer") === String(layer), convolution);
-  const hash = await page.evaluate(() => location.hash);
+  const shown = await hash(page);
   await page.reload();
   await shows("frame 6 falls into it");
-  assert.equal(await page.evaluate(() => location.hash), hash);
+  assert.equal(await hash(page), shown);
   assert.deepEqual(await audit(page), []);
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 900 });
