@@ -122,6 +122,15 @@ def modules():
     yield "sized", nn.Sequential(nn.Conv2d(3, 4, 3), Sized()), (3, 6, 6)
 
 
+def without_traces(path):
+    """Takes the lines of Python that made each node out of a file."""
+    model = onnx.load(path)
+    for part in [model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output]:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, path)
+
+
 def export(name, body, shape):
     model = Parts(body, shape)
     for module in model.modules():
@@ -140,6 +149,7 @@ def export(name, body, shape):
         yield path
     path = os.path.join(FOLDER, f"{name}-new.onnx")
     torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), external_data=False, verbose=False)
+    without_traces(path)
     yield path
 
 
