@@ -1,13 +1,13 @@
 // The views See, Mistakes and Data for recordings, clips and texts: a sound that plays, a word that is spoken, a sentence that is typed, coloured words.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { appendFile, copyFile, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { wavFile } from "../../assets/microphone.js";
 import { audit, begin, check, end, go, hash, picture } from "./page.js";
-import { missing, start } from "./server.js";
+import { missing, trained } from "./server.js";
+import { writeTexts } from "./texts.js";
 
 const options = { skip: missing };
 const RATE = 8000;
@@ -29,12 +29,6 @@ async function writeTones() {
   }
 }
 
-async function writeTexts() {
-  const [good, bad, things] = [["fine", "lovely", "great"], ["dull", "awful", "bad"], ["film", "story", "play", "book", "song"]];
-  const rows = [["good", good], ["bad", bad]].flatMap(([label, words]) => things.flatMap((thing) => things.flatMap((other) => /** @type {string[]} */ (words).map((word) => `a ${word} ${thing} with a ${other},${label}`))));
-  await writeFile(join(folder, "texts.csv"), `text,label\n${rows.join("\n")}\n`);
-}
-
 /** Clips that grow lighter or darker: folders of frames, one of them with a gap. */
 async function writeClips() {
   for (const name of ["lighter", "darker"]) {
@@ -50,20 +44,13 @@ async function writeClips() {
   }
 }
 
-/** @param {string[]} args */
-async function trained(...args) {
-  const training = start(folder, "train", ...args);
-  const [code] = await once(training, "exit");
-  assert.equal(code, 0, args.join(" "));
-}
-
 before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-media-"));
   await writeTones();
-  await writeTexts();
-  await trained("tones", "--epochs", "6", "--out", "runs/tones");
-  await trained("texts.csv", "--epochs", "6", "--out", "runs/texts");
+  await writeTexts(folder);
+  await trained(folder, "tones", "--epochs", "6", "--out", "runs/tones");
+  await trained(folder, "texts.csv", "--epochs", "6", "--out", "runs/texts");
   // Something for Data to find.
   await writeClips();
   await copyFile(join(folder, "tones/low/3.wav"), join(folder, "tones/low/copy.wav"));

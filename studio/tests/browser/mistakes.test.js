@@ -1,6 +1,5 @@
 // The view Mistakes, against a network that was trained on stripes, some of which have wrong labels.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { audit, begin, end, go, picture, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { missing, start } from "./server.js";
+import { missing, trained } from "./server.js";
 
 const options = { skip: missing };
 const NETWORK = "conv(12, kernel=5, padding=2)-batchnorm-relu-maxpool(2)-conv(24, padding=1)-batchnorm-relu-globalavgpool-linear(classes)";
@@ -31,8 +30,7 @@ before(async () => {
   for (let number = 0; number < WRONG; number += 1) await rename(join(folder, `stripes/rising/${number}.pgm`), join(folder, `stripes/falling/wrong-${number}.pgm`));
   await writePictures(join(elsewhere, "stripes"), 4);
   await symlink(join(elsewhere, "stripes"), join(folder, "link"));
-  const training = start(folder, "train", "stripes", "--model", NETWORK, "--from", "none", "--epochs", "10", "--test", "0.5", "--out", "runs/stripes");
-  await once(training, "exit");
+  await trained(folder, "stripes", "--model", NETWORK, "--from", "none", "--epochs", "10", "--test", "0.5", "--out", "runs/stripes");
   ({ server, url, chromium, page } = await begin(folder, noted));
 });
 

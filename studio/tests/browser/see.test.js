@@ -1,7 +1,6 @@
 // The view See, against a network that was trained on MNIST.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +8,7 @@ import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { audit, begin, end, go, hash, picture, readmePicture, state, visit } from "./page.js";
 import { writePictures } from "./pictures.js";
-import { PROGRAM, missing, start } from "./server.js";
+import { missing, PROGRAM, trained } from "./server.js";
 
 const options = { skip: missing };
 
@@ -23,8 +22,7 @@ const noted = { errors: /** @type {string[]} */ ([]), strangers: /** @type {stri
 before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-see-"));
-  const training = start(folder, "train", "mnist", "--preset", "fast", "--epochs", "1", "--out", "runs/digits");
-  await once(training, "exit");
+  await trained(folder, "mnist", "--preset", "fast", "--epochs", "1", "--out", "runs/digits");
   await writePictures(join(folder, "stripes"), 2);
   ({ server, url, chromium, page } = await begin(folder, noted));
 });

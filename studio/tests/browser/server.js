@@ -1,4 +1,5 @@
 // Starts and stops what the tests need: the server, a training, and the browser.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -21,6 +22,16 @@ export const missing =
  * @param {string[]} args
  */
 export const start = (folder, ...args) => spawn(PROGRAM, args, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
+
+/**
+ * Trains, and waits until that has ended well.
+ * @param {string} folder
+ * @param {string[]} args
+ */
+export async function trained(folder, ...args) {
+  const [code] = await once(start(folder, "train", ...args), "exit");
+  assert.equal(code, 0, args.join(" "));
+}
 
 /**
  * Starts the server, and reads the address that it prints.

@@ -1,14 +1,14 @@
 // The view See along time: a value of a text's map, and the frame of a clip.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { audit, begin, end, go, hash, picture, state } from "./page.js";
-import { missing, PROGRAM, start } from "./server.js";
+import { missing, PROGRAM, trained } from "./server.js";
+import { writeTexts } from "./texts.js";
 
 const options = { skip: missing };
 
@@ -17,13 +17,6 @@ const options = { skip: missing };
 /** @type {import("playwright-core").Browser} */ let chromium;
 /** @type {import("playwright-core").Page} */ let page;
 const noted = { errors: /** @type {string[]} */ ([]), strangers: /** @type {string[]} */ ([]) };
-
-/** Sentences with one word that decides. */
-async function writeTexts() {
-  const [good, bad, things] = [["fine", "lovely", "great"], ["dull", "awful", "bad"], ["film", "story", "play", "book", "song"]];
-  const rows = [["good", good], ["bad", bad]].flatMap(([label, words]) => things.flatMap((thing) => things.flatMap((other) => /** @type {string[]} */ (words).map((word) => `a ${word} ${thing} with a ${other},${label}`))));
-  await writeFile(join(folder, "texts.csv"), `text,label\n${rows.join("\n")}\n`);
-}
 
 const [FRAMES, SIDE] = [8, 12];
 /** Has maps of each frame, of half as many times, and of none. */
@@ -60,20 +53,13 @@ async function shownValue() {
 /** @param {number} one @param {number} other */
 const isNear = (one, other) => Math.abs(one - other) <= 1e-3 * Math.max(1, Math.abs(other));
 
-/** @param {string[]} args */
-async function trained(...args) {
-  const training = start(folder, "train", ...args);
-  const [code] = await once(training, "exit");
-  assert.equal(code, 0, args.join(" "));
-}
-
 before(async () => {
   if (missing) return;
   folder = await mkdtemp(join(tmpdir(), "hubel-time-"));
-  await writeTexts();
-  await trained("texts.csv", "--epochs", "6", "--out", "runs/texts");
+  await writeTexts(folder);
+  await trained(folder, "texts.csv", "--epochs", "6", "--out", "runs/texts");
   await writeClips();
-  await trained("bars", "--model", NETWORK, "--epochs", "2", "--out", "runs/clips");
+  await trained(folder, "bars", "--model", NETWORK, "--epochs", "2", "--out", "runs/clips");
   ({ server, chromium, page } = await begin(folder, noted));
 });
 
