@@ -11,7 +11,7 @@ mod window;
 use std::path::Path;
 
 use self::call::Value;
-use self::draft::{Draft, Operation};
+use self::draft::{Affine, Draft, Operation};
 use self::reader::Reader;
 use self::view::{OPEN_BATCH, View};
 use super::file::{Port, Source};
@@ -74,7 +74,7 @@ pub(super) fn of_source(
     if !reader.problems.is_empty() {
         return Err(refused(reader.problems));
     }
-    let Some(Value::View(result)) = reader.value(&output).cloned() else {
+    let Some(Value::View(result)) = reader.values.get(&*output).cloned() else {
         return Err(problem(format!(
             "its output `{output}` does not depend on its input"
         )));
@@ -219,7 +219,7 @@ impl<'s> Image<'s> {
         &self,
         source: &Source,
         settings: &ImportSettings,
-        scaling: Scaling,
+        scaling: Affine,
     ) -> Result<Preparation, String> {
         let own = source.metadata.get("hubel.preparation");
         let preparation = match own {
@@ -237,11 +237,6 @@ impl<'s> Image<'s> {
             None => Preparation::unmeasured(self.shape, Resize::Crop),
         };
         let channels = self.shape.channels;
-        let each = |values: &[f32]| {
-            (0..channels)
-                .map(|channel| values[channel % values.len()])
-                .collect::<Vec<f32>>()
-        };
         // What the picture's levels from 0 to 1 become before the graph.
         let (mean, std) = match (settings.normalisation, own) {
             _ if self.is_bytes => (vec![0.0; channels], vec![1.0 / 255.0; channels]),
@@ -252,11 +247,11 @@ impl<'s> Image<'s> {
         if self.is_bytes && settings.normalisation.is_some() {
             return Err("it takes bytes and normalises them itself, so another normalisation has no meaning; leave it out".into());
         }
-        let (scale, shift) = (each(&scaling.scale), each(&scaling.shift));
         // scale · (x − mean) / std + shift = (x − mean′) / std′
         let per_channel = |channel: usize| {
-            let std = f64::from(std[channel]) / f64::from(scale[channel]);
-            let mean = f64::from(mean[channel]) - f64::from(shift[channel]) * std;
+            let (scale, shift) = scaling.at(channel);
+            let std = f64::from(std[channel]) / f64::from(scale);
+            let mean = f64::from(mean[channel]) - f64::from(shift) * std;
             (mean as f32, std as f32)
         };
         let (mean, std) = (0..channels).map(per_channel).unzip();
@@ -284,36 +279,26 @@ fn takes_bytes(port: &Port) -> Result<bool, String> {
     }
 }
 
-/// scale · x + shift, with one value for all or one for each channel.
-struct Scaling {
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-}
-
 /// Takes the normalisation at the beginning of a graph out of it; also returns the output's new index.
-fn normalised_inside(draft: &mut Draft, output: usize) -> (usize, Scaling) {
-    let none = Scaling {
-        scale: vec![1.0],
-        shift: vec![0.0],
-    };
+fn normalised_inside(draft: &mut Draft, output: usize) -> (usize, Affine) {
+    let none = Affine::of(1.0, 0.0);
     let reading: Vec<usize> = (1..draft.nodes.len())
         .filter(|node| draft.nodes[*node].inputs.contains(&0))
         .collect();
     let &[first] = &reading[..] else {
         return (output, none);
     };
-    let Operation::Affine { scale, shift } = &draft.nodes[first].operation else {
+    let Operation::Affine(scaling) = draft.nodes[first].operation.clone() else {
         return (output, none);
     };
-    if scale.iter().any(|scale| *scale <= 0.0) || first == output {
+    if scaling.scale.iter().any(|scale| *scale <= 0.0) || first == output {
         return (output, none);
     }
-    let (scale, shift) = (scale.clone(), shift.clone());
     let inputs = draft.nodes.iter_mut().flat_map(|node| &mut node.inputs);
     for input in inputs.filter(|input| **input == first) {
         *input = 0;
     }
-    (draft.keep_only(output), Scaling { scale, shift })
+    (draft.keep_only(output), scaling)
 }
 
 /// The value with the logits: what the output's softmax reads, or the output; and whether there is a softmax.
@@ -382,7 +367,8 @@ fn model(
     let mut tensors = Vec::with_capacity(table.entries.len());
     for entry in &table.entries {
         let node = &mut draft.nodes[tree.order[entry.node - 1]];
-        let name = entry.name.rsplit('.').next().unwrap_or_default();
+        let tensor = graph.nodes[entry.node].tensor(entry.role);
+        let name = tensor.expect("an entry is of a tensor of its node").name;
         let mut own = node.tensors.iter_mut();
         let found = own.find(|(own, _)| *own == name);
         let data = found

@@ -31,11 +31,7 @@ pub(super) enum Operation {
     Concat,
     /// The product of a map and of factors of the same shape or one for each channel, in this order.
     Multiply,
-    /// scale · x + shift, with one value for all or one for each channel.
-    Affine {
-        scale: Vec<f32>,
-        shift: Vec<f32>,
-    },
+    Affine(Affine),
     /// min(max(x, least), most)
     Clip {
         least: f32,
@@ -58,6 +54,37 @@ pub(super) enum Operation {
         sides: [usize; 4],
         mode: PaddingMode,
     },
+}
+
+/// scale · x + shift, with one value for all or one for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Affine {
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+}
+
+impl Affine {
+    /// The same scale and shift for all.
+    pub(super) fn of(scale: f32, shift: f32) -> Self {
+        Self {
+            scale: vec![scale],
+            shift: vec![shift],
+        }
+    }
+
+    /// The scale and shift, if they are the same for all.
+    pub(super) fn single(&self) -> Option<(f32, f32)> {
+        match (&self.scale[..], &self.shift[..]) {
+            (&[scale], &[shift]) => Some((scale, shift)),
+            _ => None,
+        }
+    }
+
+    /// The scale and shift of a channel.
+    pub(super) fn at(&self, channel: usize) -> (f32, f32) {
+        let of = |values: &[f32]| values[channel % values.len()];
+        (of(&self.scale), of(&self.shift))
+    }
 }
 
 impl Draft {

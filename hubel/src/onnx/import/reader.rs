@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::call::{Call, UNKNOWN, Value};
-use super::draft::{Draft, Node, Operation};
+use super::draft::{Affine, Draft, Node, Operation};
 use super::view::View;
 use super::{Image, folding};
 use crate::Shape;
@@ -71,11 +71,6 @@ impl<'s> Reader<'s> {
         })
     }
 
-    /// The value with this name.
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
-        self.values.get(name)
-    }
-
     /// Reads one node. A refused one is noted in the problems, and what depends on it is passed over.
     pub(super) fn read(&mut self, node: &'s proto::Node) {
         let mut inputs = Vec::with_capacity(node.input.len());
@@ -97,7 +92,7 @@ impl<'s> Reader<'s> {
         let call = Call { node, inputs };
         let results = match file::is_own(node.domain.as_deref()) {
             // Its operator may be one that hubel does not have.
-            true if depends_on_refused => match self.view(&call) {
+            true if depends_on_refused => match self.views(&call) {
                 Err(reason) if reason == NO_OPERATOR => folding::fold(&call)
                     .and_then(|known| known.ok_or(reason))
                     .and(Err(UNKNOWN.to_owned())),
@@ -152,6 +147,11 @@ impl<'s> Reader<'s> {
             };
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
+        self.views(call)
+    }
+
+    /// The results of a node that reads a map.
+    fn views(&mut self, call: &Call) -> Result<Vec<Value>, String> {
         match call.kind() {
             "Split" => self.split(call),
             _ => Ok(vec![Value::View(self.view(call)?)]),
@@ -181,7 +181,7 @@ impl<'s> Reader<'s> {
         })
     }
 
-    /// The result of a node that reads a map.
+    /// The only result of a node that reads a map.
     fn view(&mut self, call: &Call) -> Outcome {
         match call.kind() {
             "Identity" | "Cast" => Ok(call.view(0)?.clone()),
@@ -244,10 +244,7 @@ impl<'s> Reader<'s> {
                 // hubel's has the slope 1/6 and the middle 1/2.
                 let slope = 6.0 * call.float("alpha").unwrap_or(0.2);
                 let shift = 6.0 * (call.float("beta").unwrap_or(0.5) - 0.5);
-                let scaled = Operation::Affine {
-                    scale: vec![slope],
-                    shift: vec![shift],
-                };
+                let scaled = Operation::Affine(Affine::of(slope, shift));
                 let scaled = self.elementwise(call, scaled)?;
                 let function = Layer::Activation(Activation::HardSigmoid);
                 Ok(self.elementwise_of(call, scaled, Operation::Layer(function)))
@@ -282,27 +279,42 @@ impl<'s> Reader<'s> {
 
     fn elementwise_of(&mut self, call: &Call, view: View, operation: Operation) -> View {
         let shape = self.draft.shape(view.node);
-        let node = self.push(call, operation, vec![view.node], shape, Vec::new(), None);
+        let node = self.push(call, operation, vec![view.node], shape);
         view.at(node)
     }
 
+    /// Adds a node without tensors; returns its index.
     fn push(
         &mut self,
         call: &Call,
         operation: Operation,
         inputs: Vec<usize>,
         shape: Shape,
-        tensors: Vec<(&'static str, Vec<f32>)>,
-        label: Option<String>,
     ) -> usize {
         self.draft.push(Node {
             operation,
             inputs,
             shape,
-            tensors,
+            tensors: Vec::new(),
             source: file::named(call.node),
-            label,
+            label: None,
         })
+    }
+
+    /// Adds a layer that reads node `input`, with its tensors and its name; returns its index.
+    fn push_layer(
+        &mut self,
+        call: &Call,
+        layer: Layer,
+        input: usize,
+        tensors: Vec<(&'static str, Vec<f32>)>,
+    ) -> Result<usize, String> {
+        let label = label::label(call, 1).filter(|_| !tensors.is_empty());
+        let shape = self.draft.resolve(&layer, input)?;
+        let node = self.push(call, Operation::Layer(layer), vec![input], shape);
+        let added = &mut self.draft.nodes[node];
+        (added.tensors, added.label) = (tensors, label);
+        Ok(node)
     }
 
     fn activation(&mut self, call: &Call, activation: Activation) -> Outcome {
@@ -346,18 +358,9 @@ impl<'s> Reader<'s> {
         call: &Call,
         layer: Layer,
         tensors: Vec<(&'static str, Vec<f32>)>,
-        label: Option<String>,
     ) -> Outcome {
-        let (node, _) = self.map(call)?;
-        let shape = self.draft.resolve(&layer, node)?;
-        let node = self.push(
-            call,
-            Operation::Layer(layer),
-            vec![node],
-            shape,
-            tensors,
-            label,
-        );
-        Ok(View::of(node, shape, self.batch))
+        let (input, _) = self.map(call)?;
+        let node = self.push_layer(call, layer, input, tensors)?;
+        Ok(View::of(node, self.draft.shape(node), self.batch))
     }
 }

@@ -1,5 +1,5 @@
 //! Finds the layers that an exporter wrote in parts: biases, activations, padding.
-use super::draft::{Draft, Node, Operation};
+use super::draft::{Affine, Draft, Node, Operation};
 use crate::layers::{Activation, Layer, Padding, PaddingMode, PoolKind};
 
 /// Most sweeps over a graph. Exporters need a few.
@@ -66,7 +66,7 @@ fn is_close(a: f32, b: f32) -> bool {
 /// Whether a node changes nothing.
 fn is_identity(node: &Node) -> bool {
     match &node.operation {
-        Operation::Affine { scale, shift } => {
+        Operation::Affine(Affine { scale, shift }) => {
             scale.iter().all(|scale| is_close(*scale, 1.0))
                 && shift.iter().all(|shift| *shift == 0.0)
         }
@@ -76,13 +76,10 @@ fn is_identity(node: &Node) -> bool {
     }
 }
 
-/// The only scale and shift of an affine node.
+/// The scale and shift of an affine node, if they are the same for all.
 fn single(operation: &Operation) -> Option<(f32, f32)> {
     match operation {
-        Operation::Affine { scale, shift } => match (&scale[..], &shift[..]) {
-            (&[scale], &[shift]) => Some((scale, shift)),
-            _ => None,
-        },
+        Operation::Affine(affine) => affine.single(),
         _ => None,
     }
 }
@@ -135,10 +132,7 @@ fn gate(draft: &mut Draft, readers: &mut [usize], node: usize) {
         };
         draft.nodes[gate].operation = Operation::Layer(Layer::Activation(activation));
         draft.nodes[gate].inputs = vec![of];
-        draft.nodes[node].operation = Operation::Affine {
-            scale: vec![factor],
-            shift: vec![0.0],
-        };
+        draft.nodes[node].operation = Operation::Affine(Affine::of(factor, 0.0));
         draft.nodes[node].inputs = vec![gate];
         readers[of] += 1;
         return;
@@ -206,24 +200,14 @@ fn join(draft: &mut Draft, readers: &[usize], node: usize) {
                 return;
             }
         },
-        (
-            Operation::Affine { scale, shift },
-            Operation::Affine {
-                scale: next_scale,
-                shift: next_shift,
-            },
-        ) if readers[before] == 1 => {
-            let count = scale.len().max(next_scale.len());
-            let at = |values: &[f32], place: usize| values[place % values.len()];
-            let pairs = (0..count).map(|place| {
-                let next = at(next_scale, place);
-                (
-                    at(scale, place) * next,
-                    at(shift, place) * next + at(next_shift, place),
-                )
+        (Operation::Affine(first), Operation::Affine(next)) if readers[before] == 1 => {
+            let count = first.scale.len().max(next.scale.len());
+            let pairs = (0..count).map(|channel| {
+                let ((scale, shift), (by, then)) = (first.at(channel), next.at(channel));
+                (scale * by, shift * by + then)
             });
             let (scale, shift) = pairs.unzip();
-            Operation::Affine { scale, shift }
+            Operation::Affine(Affine { scale, shift })
         }
         _ => return,
     };
@@ -266,7 +250,7 @@ fn limited(least: f32, most: f32) -> Operation {
 
 /// Puts an affine node into the weights of the convolution, linear layer, batch norm or layer norm before it.
 fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
-    let Operation::Affine { scale, shift } = draft.nodes[node].operation.clone() else {
+    let Operation::Affine(affine) = draft.nodes[node].operation.clone() else {
         return;
     };
     let before = draft.nodes[node].inputs[0];
@@ -275,7 +259,6 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     }
     let layer = &mut draft.nodes[before];
     let channels = layer.shape.channels;
-    let at = |values: &[f32], channel: usize| values[channel % values.len()];
     match &mut layer.operation {
         Operation::Layer(Layer::Conv(conv)) => conv.bias = true,
         Operation::Layer(Layer::Linear { bias, .. }) => *bias = true,
@@ -292,18 +275,16 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
         // The values of each channel lie side by side.
         let each = values.len() / channels;
         for (channel, values) in values.chunks_exact_mut(each).enumerate() {
+            let (scale, shift) = affine.at(channel);
             for value in values {
-                *value *= at(&scale, channel);
+                *value *= scale;
                 if *name == "bias" {
-                    *value += at(&shift, channel);
+                    *value += shift;
                 }
             }
         }
     }
-    draft.nodes[node].operation = Operation::Affine {
-        scale: vec![1.0],
-        shift: vec![0.0],
-    };
+    draft.nodes[node].operation = Operation::Affine(Affine::of(1.0, 0.0));
 }
 
 /// Puts padding into the layers that read it, where that gives the same values.
@@ -389,16 +370,17 @@ fn as_layer(node: &mut Node) -> Option<String> {
         | Operation::Add
         | Operation::Concat
         | Operation::Multiply => return None,
-        Operation::Affine { scale, shift } => {
+        Operation::Affine(affine) => {
             // A batch norm that has measured a mean of 0 and a variance of 1.
             let (epsilon, momentum) = (1e-5, 0.1);
             let channels = node.shape.channels;
             let deviation = (1.0 + f64::from(epsilon)).sqrt();
-            let each = |values: &[f32]| (0..channels).map(|channel| values[channel % values.len()]).collect::<Vec<f32>>();
-            let weight = each(scale).into_iter().map(|scale| (f64::from(scale) * deviation) as f32);
+            let (scale, shift): (Vec<f32>, Vec<f32>) =
+                (0..channels).map(|channel| affine.at(channel)).unzip();
+            let weight = scale.into_iter().map(|scale| (f64::from(scale) * deviation) as f32);
             node.tensors = vec![
                 ("weight", weight.collect()),
-                ("bias", each(shift)),
+                ("bias", shift),
                 ("running_mean", vec![0.0; channels]),
                 ("running_var", vec![1.0; channels]),
             ];

@@ -140,7 +140,7 @@ fn run(folder: &Path) -> Result<Outcome, String> {
     if !reader.problems.is_empty() {
         return Err(reader.problems.join("; "));
     }
-    let view = match reader.value(output) {
+    let view = match reader.values.get(output) {
         Some(Value::View(view)) => view.clone(),
         Some(Value::Constant(_)) => return Err("its output is a constant, and no map".into()),
         _ => return Err("its output depends on no map".into()),

@@ -206,24 +206,11 @@ impl Maker<'_> {
         self.depth -= 1;
         self.order.push(node);
         let label = common_label(&mut branches);
-        let block = match own.operation {
-            Operation::Add => {
-                let mut branches = branches.into_iter();
-                let mut next = || branches.next().unwrap_or_default();
-                Block::Residual {
-                    body: next(),
-                    shortcut: next(),
-                }
-            }
-            Operation::Multiply => {
-                let mut branches = branches.into_iter();
-                let mut next = || branches.next().unwrap_or_default();
-                Block::Multiply {
-                    map: next(),
-                    factors: next(),
-                }
-            }
-            _ => Block::Concat(branches),
+        let block = match (own.operation, <[Vec<Item>; 2]>::try_from(branches)) {
+            (Operation::Add, Ok([body, shortcut])) => Block::Residual { body, shortcut },
+            (Operation::Multiply, Ok([map, factors])) => Block::Multiply { map, factors },
+            (_, Ok(branches)) => Block::Concat(branches.into()),
+            (_, Err(branches)) => Block::Concat(branches),
         };
         Item { label, block }
     }

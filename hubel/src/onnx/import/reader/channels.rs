@@ -28,12 +28,9 @@ impl Reader<'_> {
             first: part.start,
             count: part.len(),
         };
-        let output = self.draft.resolve(&layer, view.node)?;
-        let inputs = vec![view.node];
-        let layer = Operation::Layer(layer);
-        let node = self.push(call, layer, inputs, output, Vec::new(), None);
+        let node = self.push_layer(call, layer, view.node, Vec::new())?;
         let mut taken = view.at(node);
-        taken.axes[along] = whole(Axis::Channel, output.channels);
+        taken.axes[along] = whole(Axis::Channel, part.len());
         Ok(taken)
     }
 
@@ -131,7 +128,7 @@ impl Reader<'_> {
             ..self.draft.shape(first.node)
         };
         let inputs = views.iter().map(|view| view.node).collect();
-        let node = self.push(call, Operation::Concat, inputs, shape, Vec::new(), None);
+        let node = self.push(call, Operation::Concat, inputs, shape);
         let mut axes = first.axes;
         axes[along] = whole(Axis::Channel, channels);
         Ok(View { node, axes })

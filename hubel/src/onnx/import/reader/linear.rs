@@ -5,7 +5,6 @@ use super::super::call::Call;
 use super::super::draft::Operation;
 use super::super::folding;
 use super::super::view::{Axis, View, order_of, whole};
-use super::label::label;
 use super::{Outcome, Reader};
 use crate::Shape;
 use crate::layers::{Conv, Layer, Outputs};
@@ -36,7 +35,7 @@ impl Reader<'_> {
         let known = nodes.position(|node| node.operation == flatten && node.inputs == [view.node]);
         let row = Shape::new(1, 1, shape.len());
         let inputs = vec![view.node];
-        let node = known.unwrap_or_else(|| self.push(call, flatten, inputs, row, Vec::new(), None));
+        let node = known.unwrap_or_else(|| self.push(call, flatten, inputs, row));
         let axes =
             view.axes
                 .iter()
@@ -155,15 +154,7 @@ impl Reader<'_> {
             },
             false => Conv::new(outputs).kernel(1).bias(has_bias).into(),
         };
-        let output = self.draft.resolve(&layer, view.node)?;
-        let node = self.push(
-            call,
-            Operation::Layer(layer),
-            vec![view.node],
-            output,
-            tensors,
-            label(call, 1),
-        );
+        let node = self.push_layer(call, layer, view.node, tensors)?;
         let mut axes = view.axes;
         if let Some(last) = axes.last_mut() {
             *last = whole(Axis::Channel, outputs);

@@ -2,7 +2,6 @@
 use super::super::call::{Call, axis};
 use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
-use super::label::label;
 use super::{IN_TRAINING, Outcome, Reader};
 use crate::Shape;
 use crate::layers::{Layer, LocalResponse};
@@ -33,15 +32,7 @@ impl Reader<'_> {
                 shape.channels
             ));
         }
-        let output = self.draft.resolve(&layer, view.node)?;
-        let node = self.push(
-            call,
-            Operation::Layer(layer),
-            vec![view.node],
-            output,
-            tensors,
-            label(call, 1),
-        );
+        let node = self.push_layer(call, layer, view.node, tensors)?;
         Ok(view.at(node))
     }
 
@@ -74,20 +65,15 @@ impl Reader<'_> {
         epsilon: f32,
         tensors: Vec<(&'static str, Vec<f32>)>,
     ) -> Outcome {
-        let layer = Layer::LayerNorm { epsilon };
-        let shape = self.draft.resolve(&layer, view.node)?;
-        if let Some((name, values)) = tensors
-            .iter()
-            .find(|(_, values)| values.len() != shape.channels)
-        {
+        let channels = self.draft.shape(view.node).channels;
+        if let Some((name, values)) = tensors.iter().find(|(_, values)| values.len() != channels) {
             return Err(format!(
-                "its `{name}` has {} values, and its input has {} channels",
-                values.len(),
-                shape.channels
+                "its `{name}` has {} values, and its input has {channels} channels",
+                values.len()
             ));
         }
-        let layer = Operation::Layer(layer);
-        let node = self.push(call, layer, vec![view.node], shape, tensors, label(call, 1));
+        let layer = Layer::LayerNorm { epsilon };
+        let node = self.push_layer(call, layer, view.node, tensors)?;
         Ok(view.at(node))
     }
 
@@ -97,10 +83,10 @@ impl Reader<'_> {
         let operation = |node: usize| &self.draft.nodes[node].operation;
         let before = |node: usize| self.draft.nodes[node].inputs.first().copied();
         let sum = before(root.node)?;
-        let Operation::Affine { scale, shift } = operation(sum) else {
+        let Operation::Affine(added) = operation(sum) else {
             return None;
         };
-        let &[epsilon] = &shift[..] else { return None };
+        let (scale, epsilon) = added.single()?;
         let mean = before(sum)?;
         let square = before(mean)?;
         let is_square = match operation(square) {
@@ -109,7 +95,7 @@ impl Reader<'_> {
             _ => false,
         };
         let is_norm = *operation(root.node) == Operation::Root
-            && scale[..] == [1.0]
+            && scale == 1.0
             && *operation(mean) == Operation::ChannelMean
             && is_square
             && before(square) == Some(centred.node)
@@ -138,7 +124,7 @@ impl Reader<'_> {
             ..shape
         };
         let operation = Operation::ChannelMean;
-        let node = self.push(call, operation, vec![view.node], shape, Vec::new(), None);
+        let node = self.push(call, operation, vec![view.node], shape);
         let mut mean = view.at(node);
         for axis in along {
             mean.axes[*axis].clear();
@@ -154,6 +140,6 @@ impl Reader<'_> {
             beta: call.float("beta").unwrap_or(0.75),
             bias: call.float("bias").unwrap_or(1.0),
         });
-        self.layer(call, layer, Vec::new(), None)
+        self.layer(call, layer, Vec::new())
     }
 }

@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use super::super::call::{Call, Value, axis};
-use super::super::draft::Operation;
+use super::super::draft::{Affine, Operation};
 use super::super::view::{Axis, View};
 use super::{Outcome, Reader};
 use crate::Shape;
@@ -33,14 +33,7 @@ impl Reader<'_> {
         b: &View,
     ) -> View {
         let shape = self.draft.shape(a.node);
-        let node = self.push(
-            call,
-            operation,
-            vec![a.node, b.node],
-            shape,
-            Vec::new(),
-            None,
-        );
+        let node = self.push(call, operation, vec![a.node, b.node], shape);
         a.at(node)
     }
 
@@ -72,10 +65,7 @@ impl Reader<'_> {
                     return Ok(self.elementwise_of(call, map, Operation::Centred));
                 }
                 let (a, b) = self.pair(call, [0, 1])?;
-                let minus = Operation::Affine {
-                    scale: vec![-1.0],
-                    shift: vec![0.0],
-                };
+                let minus = Operation::Affine(Affine::of(-1.0, 0.0));
                 let b = self.elementwise_of(call, b, minus);
                 Ok(self.combined(call, Operation::Add, &a, &b))
             }
@@ -146,7 +136,8 @@ impl Reader<'_> {
             }
         }
         let (scale, shift) = constant.to_floats().into_iter().map(of_value).unzip();
-        Ok(self.elementwise_of(call, view, Operation::Affine { scale, shift }))
+        let affine = Operation::Affine(Affine { scale, shift });
+        Ok(self.elementwise_of(call, view, affine))
     }
 
     /// Max or Min with constants.

@@ -3,7 +3,6 @@ use super::super::call::{Call, axes};
 use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
 use super::super::window;
-use super::label::label;
 use super::{Outcome, Reader};
 use crate::Shape;
 use crate::layers::{Conv, Layer, PaddingMode, addressable};
@@ -44,13 +43,13 @@ impl Reader<'_> {
         };
         let mut tensors = vec![("weight", weights.to_floats())];
         tensors.extend(bias.map(|bias| ("bias", bias)));
-        self.layer(call, conv.into(), tensors, label(call, 1))
+        self.layer(call, conv.into(), tensors)
     }
 
     pub(super) fn pool(&mut self, call: &Call) -> Outcome {
         let (_, input) = self.map(call)?;
         let pool = window::pool(call, input)?;
-        self.layer(call, pool.into(), Vec::new(), None)
+        self.layer(call, pool.into(), Vec::new())
     }
 
     pub(super) fn pad(&mut self, call: &Call) -> Outcome {
@@ -63,19 +62,13 @@ impl Reader<'_> {
             ..shape
         };
         addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
-        let node = self.push(
-            call,
-            Operation::Pad { sides, mode },
-            vec![node],
-            padded,
-            Vec::new(),
-            None,
-        );
+        let pad = Operation::Pad { sides, mode };
+        let node = self.push(call, pad, vec![node], padded);
         Ok(View::of(node, padded, self.batch))
     }
 
     pub(super) fn global(&mut self, call: &Call, layer: Layer) -> Outcome {
-        self.layer(call, layer, Vec::new(), None)
+        self.layer(call, layer, Vec::new())
     }
 
     /// A mean or maximum over rows and columns.
@@ -106,15 +99,7 @@ impl Reader<'_> {
                 "hubel reduces all rows and columns of a map together, and no other axes".into()
             });
         }
-        let output = self.draft.resolve(&layer, view.node)?;
-        let node = self.push(
-            call,
-            Operation::Layer(layer),
-            vec![view.node],
-            output,
-            Vec::new(),
-            None,
-        );
+        let node = self.push_layer(call, layer, view.node, Vec::new())?;
         let kept = (0..count).filter(|axis| keeps || !along.contains(axis));
         let axes = kept.map(|axis| match along.contains(&axis) {
             true => Vec::new(),
