@@ -648,7 +648,8 @@ impl Preparation {
         }
     }
 
-    fn normalise_floats(&self, pixels: &[f32], out: &mut [f32]) {
+    /// Normalises values of levels from 0 to 1, `[n, h, w, c]`.
+    pub(crate) fn normalise_floats(&self, pixels: &[f32], out: &mut [f32]) {
         let pixels = pixels.chunks_exact(self.shape.channels);
         for (out, pixel) in out.chunks_exact_mut(self.shape.channels).zip(pixels) {
             for (channel, (out, &value)) in out.iter_mut().zip(pixel).enumerate() {

@@ -374,6 +374,11 @@ impl Graph {
 }
 
 impl Node {
+    /// Its tensor with this role.
+    pub(crate) fn tensor(&self, role: Role) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.role == role)
+    }
+
     /// Number of trained values of this node.
     pub fn parameters(&self) -> usize {
         (self

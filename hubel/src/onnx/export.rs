@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hubel_kernels::Cpu;
 use prost::Message;
+use prost::bytes::Bytes;
 
 use self::builder::{Builder, Scalar};
 use super::file::Source;
@@ -105,7 +106,7 @@ pub(super) fn to_bytes(
     model: &Model,
     path: &Path,
     settings: &ExportSettings,
-) -> Result<(Vec<u8>, usize)> {
+) -> Result<(Bytes, usize)> {
     if !OPSETS.contains(&settings.opset) {
         let (first, last) = (OPSETS.start(), OPSETS.end());
         return Err(Error::Settings {
@@ -156,7 +157,7 @@ pub(super) fn to_bytes(
     let output = builder::port("logits", data_type::FLOAT, &[model.classes().len()]);
     let nodes = builder.nodes();
     let file = builder.finish(input, output, model.metadata());
-    Ok((file.encode_to_vec(), nodes))
+    Ok((file.encode_to_vec().into(), nodes))
 }
 
 /// Writes what comes before the first layer; returns the name of the normalised picture, `[n, c, h, w]`.
@@ -198,12 +199,12 @@ fn input(builder: &mut Builder, model: &Model, kind: ExportInput) -> String {
 /// If it is too large, or a class changes.
 pub(super) fn compared(
     model: &Model,
-    bytes: &[u8],
+    bytes: &Bytes,
     path: &Path,
     settings: &ExportSettings,
     cpu: &Cpu,
 ) -> Result<f32> {
-    let source = Source::of_bytes(bytes.to_vec().into(), PathBuf::new())
+    let source = Source::of_bytes(bytes.clone(), PathBuf::new())
         .map_err(|problem| unusable(path, problem))?;
     let read = import::of_source(&source, path, &ImportSettings::default())?;
     let shape = model.preparation().shape;
@@ -213,19 +214,10 @@ pub(super) fn compared(
         .collect();
     let own = logits(model, &levels, settings.compared, cpu)?;
     let of_file = logits(&read.model, &levels, settings.compared, cpu)?;
-    let largest = own
-        .iter()
-        .fold(0f32, |largest, value| largest.max(value.abs()));
-    let pairs = own
-        .iter()
-        .zip(&of_file)
-        .map(|(own, other)| (own - other).abs());
-    // A NaN stays.
-    let difference =
-        pairs.fold(0f32, |most, next| if next <= most { most } else { next }) / largest;
+    let difference = difference(&own, &of_file);
     let bound = if settings.half { HALF_BOUND } else { BOUND };
-    if difference <= bound || largest == 0.0 && of_file.iter().all(|value| *value == 0.0) {
-        return Ok(if largest == 0.0 { 0.0 } else { difference });
+    if difference <= bound {
+        return Ok(difference);
     }
     let advice = match settings.half {
         true => "The model needs weights of 32 bits",
@@ -240,15 +232,20 @@ pub(super) fn compared(
     ))
 }
 
+/// The largest difference of two values, as a part of the largest of `expected`. A NaN stays one.
+pub(super) fn difference(expected: &[f32], other: &[f32]) -> f32 {
+    let largest = expected
+        .iter()
+        .fold(0f32, |most, next| most.max(next.abs()));
+    let differences = expected.iter().zip(other).map(|(a, b)| (a - b).abs());
+    let most = differences.fold(0f32, |most, next| if next <= most { most } else { next });
+    if most == 0.0 { 0.0 } else { most / largest }
+}
+
 /// The logits of a model for pictures with levels from 0 to 1, `[n, h, w, c]`.
-fn logits(model: &Model, levels: &[f32], count: usize, cpu: &Cpu) -> Result<Vec<f32>> {
-    let preparation = model.preparation();
-    let channels = preparation.shape.channels;
-    let normalised = levels.iter().enumerate().map(|(place, level)| {
-        let channel = place % channels;
-        (level - preparation.mean[channel]) / preparation.std[channel]
-    });
-    let images: Vec<f32> = normalised.collect();
+pub(super) fn logits(model: &Model, levels: &[f32], count: usize, cpu: &Cpu) -> Result<Vec<f32>> {
+    let mut images = vec![0.0; levels.len()];
+    model.preparation().normalise_floats(levels, &mut images);
     let mut logits = Vec::with_capacity(count * model.classes().len());
     let take = &mut |_: usize, of_one: &[f32]| {
         logits.extend_from_slice(of_one);

@@ -41,11 +41,7 @@ pub(super) fn write(
     for entry in model.parameters().entries() {
         let layout = Layout::of(graph, entry);
         let values = layout.to_file(model.parameters().tensor(entry));
-        let node = &graph.nodes[entry.node];
-        let tensor = node
-            .tensors
-            .iter()
-            .find(|tensor| entry.name.ends_with(tensor.name));
+        let tensor = graph.nodes[entry.node].tensor(entry.role);
         let name = tensor.expect("an entry is of a tensor of its node").name;
         tensors.insert((entry.node, name), (layout.file_shape(), values));
     }
