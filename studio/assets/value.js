@@ -9,7 +9,7 @@ import { SIGNED } from "./made.js";
  * @typedef {{ layer: number, at: At | null, drawn: Drawn, value: number, weight: number, index?: number }} Term
  * @typedef {{ count: number, sum: number }} Others
  * @typedef {{ channel: number, sum: number, terms: Term[] }} ChannelSum
- * @typedef {{ kind: string, bias?: number, winner?: number, own?: number, size?: number, alpha?: number, beta?: number, mean?: number, variance?: number, epsilon?: number, scale?: number, shift?: number, number?: number, value?: number,
+ * @typedef {{ kind: string, bias?: number, winner?: number, size?: number, alpha?: number, beta?: number, mean?: number, variance?: number, epsilon?: number, scale?: number, shift?: number, number?: number, value?: number,
  *   class?: number, temperature?: number }} Rule
  * @typedef {{ layer: string, kind: string, at: At, value: number, result: number, rule: Rule, window: [number, number] | null, channels: ChannelSum[],
  *   other_channels: Others | null, terms: Term[], other_terms: Others | null, count: number, sees?: [number, number][] | null }} Arithmetic
@@ -57,7 +57,7 @@ function terms(found, nameOf) {
     case "local-response":
       return [
         html("p", { class: "sum" }, "value / (bias + alpha / size · Σ value²)^beta"),
-        line(`${number(found.terms[rule.own ?? 0].value)} / (${number(rule.bias ?? 1)} + ${number(rule.alpha ?? 0)} / ${rule.size} · (${found.terms.map(({ value }) => `${number(value)}²`).join(" + ")}))^${number(rule.beta ?? 0)}`),
+        line(`${number(rule.value ?? 0)} / (${number(rule.bias ?? 1)} + ${number(rule.alpha ?? 0)} / ${rule.size} · (${found.terms.map(({ value }) => `${number(value)}²`).join(" + ")}))^${number(rule.beta ?? 0)}`),
       ];
     case "product":
       return [line(found.terms.map(({ value }) => number(value)).join(" × "))];

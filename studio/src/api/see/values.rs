@@ -218,7 +218,7 @@ fn rule(found: &Arithmetic) -> Value {
         Rule::Entry { number } => json!({ "kind": "entry", "number": number }),
         Rule::LocalResponse { own, settings } => json!({
             "kind": "local-response",
-            "own": own,
+            "value": found.terms[own].value,
             "size": settings.size,
             "alpha": settings.alpha,
             "beta": settings.beta,
