@@ -55,7 +55,7 @@ for path in sorted(glob.glob(os.path.join(os.path.dirname(onnx.__file__), "backe
         file = os.path.join(FOLDER, f"{name}-{kind}.onnx")
         onnx.save(model, file)
         try:
-            answer(file)
+            answer(file, 16)
         except Exception as error:
             print(name, kind, str(error)[:300])
             os.remove(file)

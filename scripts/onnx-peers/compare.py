@@ -100,7 +100,7 @@ def save(pixels, path):
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
 
 
-def trained(program, network, folder):
+def trained(program, network, folder, *flags):
     """The folder of a model after some steps."""
     random = np.random.default_rng(1)
     for part, count in (("train", 6), ("val", 2), ("test", 1)):
@@ -111,7 +111,7 @@ def trained(program, network, folder):
         program, "train", folder / "data", "--model", network.text, "--input", f"{height}x{width}x{channels}", "--out", folder / "run",
         # Slow and smooth, so that no probability becomes 0.
         "--epochs", 10, "--batch-size", 14, "--learning-rate", 0.001, "--schedule", "cosine", "--label-smoothing", 0.2,
-        "--augment", "none", "--keep", "last",
+        "--augment", "none", "--keep", "last", *flags,
     )
     return folder / "run"
 
@@ -220,7 +220,7 @@ def one_file(program, model, way, peers, is_large, pictures, answer, folder, not
         hubel(program, "export", model, "--onnx", path, *flags)
     except RuntimeError as problem:
         # hubel compares each file with the model before it writes it. Rounding to 16 bits may be too coarse for a model.
-        kind = "refused" if "leave out `--fp16`" in str(problem) else "FAILED"
+        kind = "refused" if "leave out --fp16" in str(problem) else "FAILED"
         notes.append((kind, f"{named}: {problem}".replace(f"{folder}/", "")))
         return {}
     file, (logs, classes) = onnx.load(path), answer

@@ -3,6 +3,7 @@
     pip install torch onnx onnxruntime onnxscript
     python make.py [FOLDER]
 """
+import json
 import os
 import sys
 import warnings
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
-from waves import answer
+from waves import answer, waves
 
 warnings.filterwarnings("ignore")
 FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
@@ -153,6 +154,46 @@ def export(name, body, shape):
     yield path
 
 
+class Blocks(nn.Module):
+    """Blocks as in MobileNetV3 and ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+        self.inverted = Residual(nn.Sequential(
+            nn.Conv2d(8, 12, 1, bias=False), nn.BatchNorm2d(12), nn.ReLU6(), nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), nn.BatchNorm2d(12), nn.SiLU(),
+            Excited(12, nn.Hardsigmoid()), nn.Conv2d(12, 8, 1, bias=False), nn.BatchNorm2d(8)))
+        self.norm, self.up, self.down = nn.LayerNorm(8, eps=1e-6), nn.Linear(8, 16), nn.Linear(16, 8)
+        self.scale = nn.Parameter(torch.rand(8, 1, 1) + 0.5)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.inverted(self.first(x)), 3, 1, 1)
+        inner = self.down(F.gelu(self.up(self.norm(x.permute(0, 2, 3, 1))))).permute(0, 3, 1, 2)
+        return F.avg_pool2d(x + self.scale * inner, 2)
+
+
+def trained(shape=(3, 12, 10), labels=(0, 3, 1, 4, 2), rate=0.1):
+    """A network whose batch norms stay nodes of their own, from both exporters; beside each, its logits, and those after one step of gradient descent."""
+    model = Parts(Blocks(), shape).eval()
+    example = torch.zeros(2, *shape)
+    paths = [os.path.join(FOLDER, f"trained-{exporter}.onnx") for exporter in ("17", "new")]
+    torch.onnx.export(model, (example,), paths[0], dynamo=False, opset_version=17, input_names=["image"], dynamic_axes={"image": {0: "n"}},
+                      training=torch.onnx.TrainingMode.PRESERVE)
+    torch.onnx.export(model, (example,), paths[1], dynamo=True, dynamic_shapes=({0: torch.export.Dim("n")},), external_data=False, verbose=False, optimize=False)
+    without_traces(paths[1])
+    model.train()
+    # Levels of pictures.
+    pictures = torch.from_numpy((waves(len(labels), *shape[1:], shape[0]) + 1) / 2).permute(0, 3, 1, 2)
+    loss = F.cross_entropy(model(pictures), torch.tensor(labels))
+    loss.backward()
+    torch.optim.SGD(model.parameters(), rate).step()
+    after = model.eval()(pictures).tolist()
+    for path in paths:
+        answer(path)
+        with open(path[:-5] + ".step.json", "w") as file:
+            json.dump({"rate": rate, "labels": labels, "loss": loss.item(), "after": [[float(f"{value:.8g}") for value in row] for row in after]}, file)
+
+
 def constant(name, *shape):
     return numpy_helper.from_array((RANDOM.standard_normal(shape) / np.sqrt(max(1, np.prod(shape[1:])))).astype(np.float32), name)
 
@@ -213,3 +254,4 @@ if __name__ == "__main__":
             answer(path)
     for path in by_hand():
         answer(path)
+    trained()
