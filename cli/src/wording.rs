@@ -2,7 +2,7 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 23] = [
+const FLAGS: [(&str, &str); 24] = [
     ("shape", "input"),
     // Of recordings.
     ("rate", "rate"),
@@ -25,6 +25,7 @@ const FLAGS: [(&str, &str); 23] = [
     // Of ONNX files.
     ("opset", "opset"),
     ("input", "input"),
+    ("half", "fp16"),
     // Of experiments.
     ("data", "data"),
     ("seeds", "seeds"),

@@ -12,6 +12,9 @@ pub use import::{ImportSettings, Imported, import};
 
 use crate::Error;
 
+/// The value of a graph that resizes pictures of any size: their levels at the model's size, `[n, c, h, w]`, from 0 to 255.
+const LEVELS: &str = "/image/levels";
+
 /// Reads the bytes of an ONNX file that needs no other files.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(bytes: &[u8]) -> crate::Result<Imported> {

@@ -54,19 +54,26 @@ impl Import {
 #[command(after_help = "\
 Examples:
   hubel export runs/photos --onnx photos.onnx        takes pictures as bytes [n, h, w, c]; normalises them itself
+  hubel export runs/photos --onnx photos.onnx --resize-inside        takes pictures of any size
   hubel export runs/photos --onnx photos.onnx --input float --opset 13
-  hubel export runs/photos --onnx photos.onnx --fp16
+  hubel export runs/photos photos/test --onnx photos.onnx --fp16     compares on these pictures
 
-Before the file is kept, hubel reads it with its own importer and compares the logits with the model's on pictures of random levels. If they differ by more than 1e-4 of the largest logit (1e-2 with --fp16), nothing is written. The metadata of the file has the names of the classes, the size and normalisation of pictures, the temperature and the threshold.")]
+Before the file is kept, hubel reads it with its own importer and compares the logits with the model's, on your pictures or on pictures of random levels. If they differ by more than 1e-4 of the largest logit (1e-2 with --fp16), or a class changes, nothing is written. The metadata of the file has the names of the classes, the size and normalisation of pictures, the temperature and the threshold.")]
 pub(crate) struct Export {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
+    /// Pictures, folders, patterns such as 'new/*.jpg', or @names.txt, for the comparison [default: pictures of random levels]
+    #[arg(value_name = "PICTURE")]
+    pub(crate) pictures: Vec<PathBuf>,
     /// Write an ONNX file with this name
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) onnx: PathBuf,
     /// What the graph takes: bytes [n, h, w, c], which it normalises, or normalised floats [n, c, h, w]
     #[arg(long, value_enum, value_name = "KIND", default_value = "bytes")]
     pub(crate) input: GraphInput,
+    /// The graph takes pictures of any size as bytes [n, rows, columns, c], and resizes them as hubel does
+    #[arg(long, conflicts_with = "input")]
+    pub(crate) resize_inside: bool,
     /// Version of ONNX's operators, 13 to 21. What an older one lacks is written in parts
     #[arg(long, value_name = "VERSION", default_value_t = 17, value_parser = opset)]
     pub(crate) opset: i64,
@@ -76,7 +83,7 @@ pub(crate) struct Export {
     /// Weights and arithmetic of 16 bits: half the file
     #[arg(long)]
     pub(crate) fp16: bool,
-    /// Number of pictures on which the file and the model are compared
+    /// Number of pictures on which the file and the model are compared; of many they are taken at equal distances
     #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = at_least_1)]
     pub(crate) compare: usize,
     #[command(flatten)]

@@ -1,11 +1,13 @@
 //! `hubel export`: a model as an ONNX file.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hubel::data::Prepared;
 use hubel::onnx::{self, ExportInput, ExportSettings};
-use hubel::shown;
+use hubel::{Error, Preparation, shown};
 use serde_json::json;
 
+use super::names::Names;
 use super::{Outcome, named};
 use crate::args::{Export, GraphInput};
 use crate::console::{self, Console, thousands};
@@ -17,16 +19,19 @@ pub(crate) fn run(arguments: &Export, console: &Console) -> Outcome {
     let mut settings = ExportSettings::default();
     settings.opset = arguments.opset;
     settings.input = match arguments.input {
+        GraphInput::Bytes if arguments.resize_inside => ExportInput::AnySize,
         GraphInput::Bytes => ExportInput::Bytes,
         GraphInput::Float => ExportInput::Floats,
     };
     settings.keep_batch_norm = arguments.keep_batch_norm;
     settings.half = arguments.fp16;
     settings.compared = arguments.compare;
+    let pictures = pictures(arguments, model.preparation(), console)?;
     let exported = onnx::export(
         &model,
         &arguments.onnx,
         &settings,
+        &pictures,
         &arguments.processor.cpu(),
     )?;
     if arguments.json {
@@ -49,6 +54,21 @@ pub(crate) fn run(arguments: &Export, console: &Console) -> Outcome {
         exported.difference
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pictures for the comparison, at equal distances from each other.
+fn pictures(
+    arguments: &Export,
+    preparation: &Preparation,
+    console: &Console,
+) -> Result<Vec<Prepared>, Error> {
+    let names = Names::new(&arguments.pictures, preparation.medium.kind(), console)?;
+    let names: Vec<PathBuf> = names.collect::<Result<_, _>>()?;
+    let count = arguments.compare.min(names.len());
+    let places = (0..count).map(|place| place * names.len() / count);
+    places
+        .map(|place| preparation.picture(&names[place]))
+        .collect()
 }
 
 /// Says what is wrong with the place of the file, before the model is computed.

@@ -563,14 +563,33 @@ impl Preparation {
             (shape.height, shape.width),
             (self.shape.height, self.shape.width),
         );
-        let bars = self.ground.map_or([0; 3], |ground| ground.color);
-        let fitted = match (self.ground, self.shape.channels) {
-            (Some(ground), 1) => return ground.bring(pixels, from, to, self.resize),
+        let fitted = match (self.ground, &self.bars()[..]) {
+            (Some(ground), [_]) => return ground.bring(pixels, from, to, self.resize),
             _ if from == to => return (pixels, false),
-            (_, 3) => resize::fit_rgb(&pixels, from, to, bars, self.resize),
-            (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
+            (_, &[red, green, blue]) => {
+                resize::fit_rgb(&pixels, from, to, [red, green, blue], self.resize)
+            }
+            (_, bars) => resize::fit(&pixels, from, to, bars, self.resize),
         };
         (fitted.into(), false)
+    }
+
+    /// Bytes of `from`, which has the network's channels, at the network's size; light and dark stay, and nothing is centred.
+    pub(crate) fn resized(&self, pixels: &[u8], from: Shape) -> Vec<u8> {
+        let (from, to) = (
+            (from.height, from.width),
+            (self.shape.height, self.shape.width),
+        );
+        resize::fit(pixels, from, to, &self.bars(), self.resize)
+    }
+
+    /// The level of each channel in the bars beside a letterboxed picture.
+    pub(crate) fn bars(&self) -> Vec<u8> {
+        match (self.ground, self.shape.channels) {
+            (Some(ground), 1) => vec![ground.level()],
+            (Some(ground), 3) => ground.color.to_vec(),
+            (_, channels) => vec![0; channels],
+        }
     }
 
     /// The same for a clip: each frame by itself.

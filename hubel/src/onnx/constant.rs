@@ -56,6 +56,26 @@ impl Constant {
         }
     }
 
+    /// The same with floats as values.
+    pub(super) fn of_floats(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            values: Values::Floats(self.to_floats()),
+        }
+    }
+
+    /// The same with integers as values: floats lose what comes after the point.
+    pub(super) fn of_integers(&self) -> Self {
+        let values = match &self.values {
+            Values::Integers(values) => values.clone(),
+            Values::Floats(values) => values.iter().map(|value| *value as i64).collect(),
+        };
+        Self {
+            shape: self.shape.clone(),
+            values: Values::Integers(values),
+        }
+    }
+
     /// The values, if they are integers.
     pub(super) fn as_integers(&self) -> Option<&[i64]> {
         match &self.values {

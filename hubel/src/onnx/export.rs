@@ -1,23 +1,21 @@
 //! From a model to an ONNX file, which is read again and compared before it is kept.
 mod builder;
+pub(super) mod check;
 mod layers;
+mod resize;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hubel_kernels::Cpu;
 use prost::Message;
 use prost::bytes::Bytes;
 
 use self::builder::{Builder, Scalar};
-use super::file::Source;
-use super::import::{self, ImportSettings};
 use super::proto::data_type;
 use super::unusable;
-use crate::data::Medium;
+use crate::data::{Medium, Prepared};
 use crate::formats::atomic::write_atomically;
-use crate::inference::Inference;
-use crate::random::{Purpose, Random};
 use crate::{Error, Model, Result};
 
 /// How a model is written.
@@ -32,7 +30,7 @@ pub struct ExportSettings {
     pub keep_batch_norm: bool,
     /// Weights and arithmetic of 16 bits. The input and the output stay as they are.
     pub half: bool,
-    /// Number of pictures for the comparison.
+    /// Number of pictures of random levels for the comparison, if no others are given.
     pub compared: usize,
 }
 
@@ -42,6 +40,8 @@ pub enum ExportInput {
     /// Levels from 0 to 255 as bytes, `[n, h, w, c]`. The graph normalises them.
     #[default]
     Bytes,
+    /// Levels from 0 to 255 of pictures of any size, as bytes `[n, rows, columns, c]`. The graph resizes them as hubel does, and normalises them.
+    AnySize,
     /// Normalised floats, `[n, c, h, w]`.
     Floats,
 }
@@ -72,15 +72,12 @@ pub struct Exported {
     pub compared: usize,
 }
 
-/// The largest difference that is accepted, as a part of the largest logit.
-const BOUND: f32 = 1e-4;
-/// The same for weights of 16 bits.
-const HALF_BOUND: f32 = 1e-2;
 /// The versions of ONNX's operators that are written.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=21;
 
-/// Writes `model` as an ONNX file. First the bytes are read by [`import`](super::import), and the result is compared with the model on pictures of random
-/// levels. If they differ, nothing is written, and an earlier file stays.
+/// Writes `model` as an ONNX file. First the bytes are read by [`import`](super::import), and the result is compared with the model on `pictures`, or on
+/// pictures of random levels if there are none; then resizing within the graph is compared, too. If anything differs, nothing is written, and an
+/// earlier file stays.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the model has a layer that cannot be written, or if the comparison fails; [`Error::Settings`]; [`Error::Io`].
@@ -88,16 +85,21 @@ pub fn export(
     model: &Model,
     path: &Path,
     settings: &ExportSettings,
+    pictures: &[Prepared],
     cpu: &Cpu,
 ) -> Result<Exported> {
     let (bytes, nodes) = to_bytes(model, path, settings)?;
-    let difference = compared(model, &bytes, path, settings, cpu)?;
+    let levels = match pictures {
+        [] => check::random_levels(settings.compared, model.input()),
+        _ => check::levels_of(model, pictures),
+    };
+    let difference = check::compare(model, &bytes, path, settings, &levels, cpu)?;
     write_atomically(path, |file| file.write_all(&bytes))?;
     Ok(Exported {
         bytes: bytes.len(),
         nodes,
         difference,
-        compared: settings.compared,
+        compared: levels.len() / model.input().len(),
     })
 }
 
@@ -117,7 +119,15 @@ pub(super) fn to_bytes(
         });
     }
     let preparation = model.preparation();
+    let has_ink = (preparation.ground).is_some_and(|ground| ground.ink_side.is_some());
     match preparation.medium {
+        Medium::Picture if settings.input == ExportInput::AnySize && has_ink => {
+            return Err(unusable(
+                path,
+                "the model reads writing, which hubel cuts out of a picture and centres, and a graph cannot do that; export it for pictures of its own size"
+                    .into(),
+            ));
+        }
         Medium::Picture => {}
         Medium::Sound(_) if settings.input == ExportInput::Floats => {}
         Medium::Sound(_) => {
@@ -151,10 +161,25 @@ pub(super) fn to_bytes(
     let shape = preparation.shape;
     let [height, width, channels] = [shape.height, shape.width, shape.channels];
     let input = match settings.input {
-        ExportInput::Bytes => builder::port("image", data_type::UINT8, &[height, width, channels]),
-        ExportInput::Floats => builder::port("image", data_type::FLOAT, &[channels, height, width]),
+        ExportInput::Bytes => {
+            let sizes = [height, width, channels].map(builder::number);
+            builder::port("image", data_type::UINT8, sizes)
+        }
+        ExportInput::AnySize => {
+            let sizes = [
+                builder::open("rows"),
+                builder::open("columns"),
+                builder::number(channels),
+            ];
+            builder::port("image", data_type::UINT8, sizes)
+        }
+        ExportInput::Floats => {
+            let sizes = [channels, height, width].map(builder::number);
+            builder::port("image", data_type::FLOAT, sizes)
+        }
     };
-    let output = builder::port("logits", data_type::FLOAT, &[model.classes().len()]);
+    let classes = [builder::number(model.classes().len())];
+    let output = builder::port("logits", data_type::FLOAT, classes);
     let nodes = builder.nodes();
     let file = builder.finish(input, output, model.metadata());
     Ok((file.encode_to_vec().into(), nodes))
@@ -163,15 +188,30 @@ pub(super) fn to_bytes(
 /// Writes what comes before the first layer; returns the name of the normalised picture, `[n, c, h, w]`.
 fn input(builder: &mut Builder, model: &Model, kind: ExportInput) -> String {
     let float = builder.scalar().data_type();
-    if kind == ExportInput::Floats {
-        return match builder.scalar() {
-            Scalar::Single => "image".into(),
-            Scalar::Half => builder.node("Cast", "/image/half", &["image"], |node| {
-                node.int("to", float.into())
-            }),
-        };
-    }
+    let is_half = builder.scalar() == Scalar::Half;
+    let cast = |builder: &mut Builder, value: &str| {
+        builder.node("Cast", "/image/float", &[value], |node| {
+            node.int("to", float.into())
+        })
+    };
     let preparation = model.preparation();
+    let levels = match kind {
+        ExportInput::Floats if is_half => return cast(builder, "image"),
+        ExportInput::Floats => return "image".into(),
+        ExportInput::Bytes => {
+            let image = cast(builder, "image");
+            builder.node("Transpose", "/image/channels_first", &[&image], |node| {
+                node.ints("perm", &[0, 3, 1, 2])
+            })
+        }
+        ExportInput::AnySize => {
+            let levels = resize::write(builder, preparation);
+            match is_half {
+                true => cast(builder, &levels),
+                false => levels,
+            }
+        }
+    };
     // (level / 255 − mean) / std. Half floats hold all levels, and their products as exactly as the first layer needs them.
     let per_channel = |value: &dyn Fn(f64, f64) -> f64| {
         let pairs = preparation.mean.iter().zip(&preparation.std);
@@ -183,74 +223,6 @@ fn input(builder: &mut Builder, model: &Model, kind: ExportInput) -> String {
     let shift = per_channel(&|mean, std| -mean / std);
     let scale = builder.floats("/image/scale", &[channels, 1, 1], scale);
     let shift = builder.floats("/image/shift", &[channels, 1, 1], shift);
-    let image = builder.node("Cast", "/image/float", &["image"], |node| {
-        node.int("to", float.into())
-    });
-    let image = builder.node("Transpose", "/image/channels_first", &[&image], |node| {
-        node.ints("perm", &[0, 3, 1, 2])
-    });
-    let image = builder.node("Mul", "/image/scaled", &[&image, &scale], |node| node);
+    let image = builder.node("Mul", "/image/scaled", &[&levels, &scale], |node| node);
     builder.node("Add", "/image/normalised", &[&image, &shift], |node| node)
-}
-
-/// The difference between the file and the model on random pictures, as a part of the largest logit.
-///
-/// # Errors
-/// If it is too large, or a class changes.
-pub(super) fn compared(
-    model: &Model,
-    bytes: &Bytes,
-    path: &Path,
-    settings: &ExportSettings,
-    cpu: &Cpu,
-) -> Result<f32> {
-    let source = Source::of_bytes(bytes.clone(), PathBuf::new())
-        .map_err(|problem| unusable(path, problem))?;
-    let read = import::of_source(&source, path, &ImportSettings::default())?;
-    let shape = model.preparation().shape;
-    let mut random = Random::new(0).stream(Purpose::Export, 0, 0);
-    let levels: Vec<f32> = (0..settings.compared * shape.len())
-        .map(|_| (255.0 * random.uniform()).floor() / 255.0)
-        .collect();
-    let own = logits(model, &levels, settings.compared, cpu)?;
-    let of_file = logits(&read.model, &levels, settings.compared, cpu)?;
-    let difference = difference(&own, &of_file);
-    let bound = if settings.half { HALF_BOUND } else { BOUND };
-    if difference <= bound {
-        return Ok(difference);
-    }
-    let advice = match settings.half {
-        true => "The model needs weights of 32 bits",
-        false => "Please report this as a fault, with the text of the network",
-    };
-    Err(unusable(
-        path,
-        format!(
-            "hubel's importer computes other logits from the file than the model does: they differ by {difference:.1e} of the largest one, and {bound:.0e} is \
-             allowed; nothing was written. {advice}"
-        ),
-    ))
-}
-
-/// The largest difference of two values, as a part of the largest of `expected`. A NaN stays one.
-pub(super) fn difference(expected: &[f32], other: &[f32]) -> f32 {
-    let largest = expected
-        .iter()
-        .fold(0f32, |most, next| most.max(next.abs()));
-    let differences = expected.iter().zip(other).map(|(a, b)| (a - b).abs());
-    let most = differences.fold(0f32, |most, next| if next <= most { most } else { next });
-    if most == 0.0 { 0.0 } else { most / largest }
-}
-
-/// The logits of a model for pictures with levels from 0 to 1, `[n, h, w, c]`.
-pub(super) fn logits(model: &Model, levels: &[f32], count: usize, cpu: &Cpu) -> Result<Vec<f32>> {
-    let mut images = vec![0.0; levels.len()];
-    model.preparation().normalise_floats(levels, &mut images);
-    let mut logits = Vec::with_capacity(count * model.classes().len());
-    let take = &mut |_: usize, of_one: &[f32]| {
-        logits.extend_from_slice(of_one);
-        Ok(())
-    };
-    Inference::new(model, cpu)?.run_on_tensor(count, &images, take)?;
-    Ok(logits)
 }

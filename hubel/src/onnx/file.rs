@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::LEVELS;
 use super::constant::Constant;
 use super::proto::{self, Size};
+use crate::data::Medium;
 use crate::formats::regular;
-use crate::{Error, Result, memory};
+use crate::{Error, Preparation, Result, Shape, memory};
 
 /// The contents of a file.
 pub(super) struct Source {
@@ -89,6 +91,32 @@ impl Source {
         })
     }
 
+    /// How hubel prepared the pictures of the model that it wrote into this file; `None` for files of other programs.
+    pub(super) fn preparation(&self) -> std::result::Result<Option<Preparation>, String> {
+        let json = self.metadata.get("hubel.preparation");
+        let preparation = json.map(|json| serde_json::from_str(json)).transpose();
+        preparation.map_err(|error| format!("its metadata is damaged ({error})"))
+    }
+
+    /// The size that its first nodes bring pictures of any size to, if hubel wrote it so.
+    pub(super) fn resizes_to(&self) -> std::result::Result<Option<Shape>, String> {
+        let mut made = self.graph.node.iter().flat_map(|node| &node.output);
+        let Some(preparation) = self
+            .preparation()?
+            .filter(|_| made.any(|name| name == LEVELS))
+        else {
+            return Ok(None);
+        };
+        let shape = preparation.shape;
+        preparation
+            .check(shape)
+            .map_err(|error| error.to_string())?;
+        match preparation.medium {
+            Medium::Picture if shape.time == 1 => Ok(Some(shape)),
+            _ => Err("its metadata is damaged: its graph resizes pictures, and its model reads something else".into()),
+        }
+    }
+
     /// The inputs that are no constants.
     pub(super) fn inputs(&self) -> Vec<Port<'_>> {
         let names = self.graph.initializer.iter();
@@ -102,8 +130,13 @@ impl Source {
         self.graph.output.iter().map(port).collect()
     }
 
-    /// The nodes that `output` depends on, each after those whose results it reads.
-    pub(super) fn in_order(&self, output: &str) -> std::result::Result<Vec<&proto::Node>, String> {
+    /// The nodes that lead from `input` to `output`, each after those whose results it reads. If `input` is the result of a node, that node and what only
+    /// it needs are left out.
+    pub(super) fn in_order(
+        &self,
+        input: &str,
+        output: &str,
+    ) -> std::result::Result<Vec<&proto::Node>, String> {
         let nodes = &self.graph.node;
         let links: usize = nodes.iter().map(|node| node.input.len()).sum();
         if nodes.len() > MOST_NODES || links > MOST_LINKS {
@@ -114,7 +147,7 @@ impl Source {
         }
         let makers: HashMap<&str, usize> = (nodes.iter().enumerate())
             .flat_map(|(place, node)| node.output.iter().map(move |name| (name.as_str(), place)))
-            .filter(|(name, _)| !name.is_empty())
+            .filter(|(name, _)| !name.is_empty() && *name != input)
             .collect();
         let mut order = Vec::with_capacity(nodes.len());
         let mut states = vec![State::Unseen; nodes.len()];

@@ -9,14 +9,16 @@ mod view;
 mod window;
 
 use std::path::Path;
+use std::rc::Rc;
 
 use self::call::Value;
 use self::draft::{Affine, Draft, Operation};
 use self::reader::Reader;
 use self::view::{OPEN_BATCH, View};
+use super::constant::{Constant, Values};
 use super::file::{Port, Source};
 use super::proto::data_type;
-use super::unusable;
+use super::{LEVELS, unusable};
 use crate::data::Resize;
 use crate::foreign::{Normalisation, class_names};
 use crate::formats::layout::Layout;
@@ -65,7 +67,7 @@ pub(super) fn of_source(
     let problem = |problem: String| unusable(path, problem);
     let image = Image::of(source, settings.input).map_err(problem)?;
     let (output, ends_in_softmax) = logits(source).map_err(problem)?;
-    let nodes = source.in_order(&output).map_err(problem)?;
+    let nodes = source.in_order(image.name, &output).map_err(problem)?;
     let mut reader = Reader::new(source, &image).map_err(problem)?;
     for node in &nodes {
         reader.read(node);
@@ -137,19 +139,59 @@ pub(super) fn of_source(
     Ok(Imported { model, remarks })
 }
 
-/// The input of a file.
+/// The levels that a graph for pictures of any size makes of the bytes of one, `[h, w, c]` of `shape`: `[c, h, w]` of the model's size, from 0 to 255.
+///
+/// # Errors
+/// Why the graph does not resize.
+pub(super) fn levels(
+    source: &Source,
+    pixels: &[u8],
+    shape: Shape,
+) -> std::result::Result<Vec<f32>, String> {
+    let inputs = source.inputs();
+    let input = inputs.first().ok_or("it has no input")?;
+    let picture = Constant {
+        shape: vec![1, shape.height, shape.width, shape.channels],
+        values: Values::Integers(pixels.iter().map(|level| (*level).into()).collect()),
+    };
+    let mut reader = Reader::of_constants(source, usize::MAX)?;
+    (reader.values).insert(input.name, Value::Constant(Rc::new(picture)));
+    for node in source.in_order(input.name, LEVELS)? {
+        reader.read(node);
+    }
+    match reader.values.get(LEVELS) {
+        Some(Value::Constant(levels)) => Ok(levels.to_floats()),
+        _ => Err(reader.problems.join("; ")),
+    }
+}
+
+/// The input of a file, or the levels that its first nodes make of it.
 struct Image<'s> {
     name: &'s str,
     shape: Shape,
     /// Whether its axes are `[n, h, w, c]`; otherwise `[n, c, h, w]`.
     is_channels_last: bool,
-    /// Whether it takes bytes; otherwise floats.
+    /// Whether its values are levels from 0 to 255.
     is_bytes: bool,
     batch: usize,
 }
 
 impl<'s> Image<'s> {
     fn of(source: &'s Source, given: Option<Shape>) -> Result<Self, String> {
+        if let Some(shape) = source.resizes_to()? {
+            return match given.filter(|given| *given != shape) {
+                None => Ok(Self {
+                    name: LEVELS,
+                    shape,
+                    is_channels_last: false,
+                    is_bytes: true,
+                    batch: OPEN_BATCH,
+                }),
+                Some(given) => Err(format!(
+                    "its graph resizes pictures to {shape}, and {given} was given"
+                )),
+            };
+        }
         let inputs = source.inputs();
         let Ok([port]): Result<[Port<'s>; 1], _> = inputs.try_into() else {
             let names: Vec<&str> = source.inputs().iter().map(|port| port.name).collect();
@@ -221,19 +263,15 @@ impl<'s> Image<'s> {
         settings: &ImportSettings,
         scaling: Affine,
     ) -> Result<Preparation, String> {
-        let own = source.metadata.get("hubel.preparation");
-        let preparation = match own {
-            Some(json) => {
-                let preparation: Preparation = serde_json::from_str(json)
-                    .map_err(|error| format!("its metadata is damaged ({error})"))?;
-                if preparation.shape != self.shape {
-                    return Err(format!(
-                        "its metadata is of pictures of {}, and its input has {}",
-                        preparation.shape, self.shape
-                    ));
-                }
-                preparation
+        let own = source.preparation()?;
+        let preparation = match &own {
+            Some(own) if own.shape != self.shape => {
+                return Err(format!(
+                    "its metadata is of pictures of {}, and its input has {}",
+                    own.shape, self.shape
+                ));
             }
+            Some(own) => own.clone(),
             None => Preparation::unmeasured(self.shape, Resize::Crop),
         };
         let channels = self.shape.channels;
@@ -241,7 +279,7 @@ impl<'s> Image<'s> {
         let (mean, std) = match (settings.normalisation, own) {
             _ if self.is_bytes => (vec![0.0; channels], vec![1.0 / 255.0; channels]),
             (Some(given), _) => given.for_channels(channels).into(),
-            (None, Some(_)) => (preparation.mean.clone(), preparation.std.clone()),
+            (None, Some(own)) => (own.mean, own.std),
             (None, None) => (vec![0.0; channels], vec![1.0; channels]),
         };
         if self.is_bytes && settings.normalisation.is_some() {

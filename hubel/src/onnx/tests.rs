@@ -1,13 +1,19 @@
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 use prost::bytes::Bytes;
+use serde::Deserialize;
 
+use super::export::check;
 use super::file::Source;
 use super::{ExportInput, ExportSettings, ImportSettings, export, import, proto};
-use crate::data::Resize;
+use crate::data::{Ground, Resize};
 use crate::network::Role;
-use crate::{Cpu, Model, Network, Preparation, Purpose, Random, Result, Shape};
+use crate::{
+    Cpu, Dataset, Event, Keep, Model, Network, Optimizer, Preparation, Purpose, Random, Result,
+    Schedule, Shape, TrainSettings, Trainer,
+};
 
 /// The pictures that `tests/onnx/make.py` gives to ONNX Runtime, `[n, h, w, c]`.
 fn waves(count: usize, shape: Shape) -> Vec<f32> {
@@ -30,18 +36,25 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Compares the logits of a file with those of ONNX Runtime; returns the largest difference as a part of the largest logit.
+/// Compares the logits of a file with those of ONNX Runtime, in batches of 1, of 3 and, if there are so many, of 16 pictures; returns the largest
+/// difference as a part of the largest logit.
 fn difference(path: &Path) -> Result<f32, String> {
     let json = std::fs::read_to_string(path.with_extension("json")).unwrap();
     let expected: Vec<Vec<f32>> = serde_json::from_str(&json).unwrap();
     let imported =
         import::import(path, &ImportSettings::default()).map_err(|error| error.to_string())?;
-    let (model, count) = (&imported.model, expected.len());
+    let model = &imported.model;
     let cpu = Cpu::best(Cpu::available_threads());
-    let logits = export::logits(model, &waves(count, model.input()), count, &cpu).unwrap();
-    let expected = expected.concat();
-    assert_eq!(logits.len(), expected.len());
-    Ok(export::difference(&expected, &logits))
+    let of_batch = |count: &usize| {
+        let logits = check::logits(model, &waves(*count, model.input()), *count, &cpu).unwrap();
+        let expected = expected[..*count].concat();
+        assert_eq!(logits.len(), expected.len());
+        check::difference(&expected, &logits)
+    };
+    let counts = [1, 3, 16];
+    let counts = counts.iter().filter(|count| **count <= expected.len());
+    let largest = |most: f32, next: f32| if next <= most { most } else { next };
+    Ok(counts.map(of_batch).fold(0.0, largest))
 }
 
 /// Compares all files of a folder, and prints what came out.
@@ -76,6 +89,61 @@ fn files_of_a_folder_give_the_logits_of_onnx_runtime() {
     compare_folder(Path::new(
         &std::env::var_os("HUBEL_ONNX_FILES").expect("HUBEL_ONNX_FILES"),
     ));
+}
+
+/// One step of gradient descent of PyTorch, with batch norms in training mode; the pictures have the levels (1 + [`waves`]) / 2.
+#[derive(Deserialize)]
+struct Step {
+    rate: f32,
+    labels: Vec<usize>,
+    /// The loss before it.
+    loss: f32,
+    /// The logits after it, with the new running statistics.
+    after: Vec<Vec<f32>>,
+}
+
+#[test]
+fn an_imported_network_takes_the_step_that_pytorch_takes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx");
+    for name in ["trained-17", "trained-new"] {
+        let json = std::fs::read_to_string(folder.join(format!("{name}.step.json"))).unwrap();
+        let step: Step = serde_json::from_str(&json).unwrap();
+        let path = folder.join(format!("{name}.onnx"));
+        let model = import::import(&path, &ImportSettings::default())
+            .unwrap()
+            .model;
+        let count = step.labels.len();
+        let waves = waves(count, model.input()).into_iter();
+        let levels: Vec<f32> = waves.map(|value| (value + 1.0) / 2.0).collect();
+        let train = Dataset::from_arrays(&levels, model.input(), &step.labels).unwrap();
+        let settings = TrainSettings {
+            epochs: 1,
+            batch_size: count,
+            learning_rate: step.rate,
+            optimizer: Optimizer::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            schedule: Schedule::Constant,
+            weight_decay: 0.0,
+            keep: Keep::Last,
+            precise: true,
+            ..TrainSettings::default()
+        };
+        let cpu = Cpu::best(2);
+        let mut trainer = Trainer::from_model(cpu.clone(), model, &train, None, settings).unwrap();
+        let mut loss = f32::NAN;
+        let trained = trainer.run(&mut |event| {
+            if let Event::Step { loss: of_step, .. } = event {
+                loss = *of_step;
+            }
+            ControlFlow::Continue(())
+        });
+        assert!((loss - step.loss).abs() < 1e-5, "{name}: {loss}");
+        let logits = check::logits(&trained.unwrap(), &levels, count, &cpu).unwrap();
+        let difference = check::difference(&step.after.concat(), &logits);
+        assert!(difference < 1e-4, "{name}: {difference}");
+    }
 }
 
 /// A model of this network with random weights, and running statistics that are not their initial ones.
@@ -201,7 +269,8 @@ fn exported(model: &Model, settings: &ExportSettings) -> Result<(Bytes, f32)> {
     let path = Path::new("model.onnx");
     let (bytes, _) = export::to_bytes(model, path, settings)?;
     let cpu = Cpu::best(Cpu::available_threads());
-    let difference = export::compared(model, &bytes, path, settings, &cpu)?;
+    let levels = check::random_levels(settings.compared, model.input());
+    let difference = check::compare(model, &bytes, path, settings, &levels, &cpu)?;
     Ok((bytes, difference))
 }
 
@@ -209,7 +278,11 @@ fn exported(model: &Model, settings: &ExportSettings) -> Result<(Bytes, f32)> {
 fn networks_with_odd_settings_are_read_as_they_were_written() {
     for model in odd() {
         for opset in [13, 17, 21] {
-            for input in [ExportInput::Bytes, ExportInput::Floats] {
+            for input in [
+                ExportInput::Bytes,
+                ExportInput::AnySize,
+                ExportInput::Floats,
+            ] {
                 for keep_batch_norm in [false, true] {
                     let settings = ExportSettings {
                         opset,
@@ -295,11 +368,12 @@ fn a_file_with_other_padding_axis_or_epsilon_is_found_out() {
             .unwrap();
         node.attribute.iter_mut().for_each(change);
         let cpu = Cpu::best(1);
-        export::compared(
+        check::compare(
             &model,
             &file.encode_to_vec().into(),
             Path::new("model.onnx"),
             &settings,
+            &check::random_levels(3, model.input()),
             &cpu,
         )
     };
@@ -332,6 +406,87 @@ fn a_file_with_other_padding_axis_or_epsilon_is_found_out() {
 }
 
 #[test]
+fn a_graph_that_resizes_otherwise_is_found_out() {
+    let settings = ExportSettings {
+        input: ExportInput::AnySize,
+        compared: 2,
+        ..ExportSettings::default()
+    };
+    let path = Path::new("model.onnx");
+    let cpu = Cpu::best(1);
+    let text = "conv(4)-globalavgpool-linear(classes)";
+    for (channels, resize) in [
+        (3, Resize::Letterbox),
+        (1, Resize::Letterbox),
+        (3, Resize::Crop),
+        (1, Resize::Stretch),
+    ] {
+        let model = random(text, Shape::new(20, 30, channels), 3);
+        let ground = Ground {
+            color: [250, 120, 60],
+            ink_side: None,
+        };
+        let preparation = Preparation {
+            resize,
+            ground: Some(ground),
+            ..model.preparation().clone()
+        };
+        let (network, classes) = (model.network().clone(), model.classes().to_vec());
+        let model = Model::untrained(network, classes, preparation, 1).unwrap();
+        let (bytes, _) = exported(&model, &settings).unwrap();
+        let file = proto::Model::decode(&*bytes).unwrap();
+        let levels = check::random_levels(2, model.input());
+        let mut found_out = 0;
+        let constants = &file.graph.as_ref().unwrap().initializer;
+        for (place, constant) in constants.iter().enumerate() {
+            let name = constant.name.as_deref().unwrap();
+            // Weights far below a level and the number of bits matter too little.
+            if !["/image/half", "/image/bars"].contains(&name) {
+                continue;
+            }
+            let mut changed = file.clone();
+            let constant = &mut changed.graph.as_mut().unwrap().initializer[place];
+            let bytes = constant.raw_data.as_mut().unwrap();
+            *bytes = 9f32.to_le_bytes().repeat(bytes.len() / 4).into();
+            let changed = changed.encode_to_vec().into();
+            let error = check::compare(&model, &changed, path, &settings, &levels, &cpu);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("makes other levels of a picture"), "{error}");
+            found_out += 1;
+        }
+        assert_eq!(found_out, 1 + usize::from(resize == Resize::Letterbox));
+        let read = super::read(&bytes).unwrap();
+        assert_eq!(read.model.input(), model.input());
+        assert_eq!(read.model.preparation().resize, resize);
+        assert_eq!(read.model.preparation().ground, Some(ground));
+    }
+}
+
+#[test]
+fn pictures_of_any_size_are_refused_where_a_graph_cannot_prepare_them() {
+    let model = random("flatten-linear(classes)", Shape::new(28, 28, 1), 3);
+    let ground = Ground {
+        color: [0; 3],
+        ink_side: Some(20),
+    };
+    let preparation = Preparation {
+        ground: Some(ground),
+        ..model.preparation().clone()
+    };
+    let (network, classes) = (model.network().clone(), model.classes().to_vec());
+    let model = Model::untrained(network, classes, preparation, 1).unwrap();
+    let settings = ExportSettings {
+        input: ExportInput::AnySize,
+        ..ExportSettings::default()
+    };
+    let error = exported(&model, &settings).unwrap_err().to_string();
+    assert!(
+        error.contains("cuts out of a picture and centres"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_earlier_file_stays_if_nothing_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
@@ -342,14 +497,14 @@ fn an_earlier_file_stays_if_nothing_can_be_written() {
         3,
     );
     let cpu = Cpu::best(1);
-    let error = export::export(&model, &path, &ExportSettings::default(), &cpu).unwrap_err();
+    let error = export::export(&model, &path, &ExportSettings::default(), &[], &cpu).unwrap_err();
     assert!(error.to_string().contains("`opset = 19`"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), b"earlier");
     let settings = ExportSettings {
         opset: 19,
         ..ExportSettings::default()
     };
-    let exported = export::export(&model, &path, &settings, &cpu).unwrap();
+    let exported = export::export(&model, &path, &settings, &[], &cpu).unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().len(),
         exported.bytes as u64

@@ -53,6 +53,11 @@ impl Builder {
         self.graph.node.len()
     }
 
+    /// Number of nodes and constants.
+    pub(super) fn entries(&self) -> usize {
+        self.graph.node.len() + self.graph.initializer.len()
+    }
+
     /// Adds a node whose result has this name; returns the name. Inputs with an empty name are left out.
     pub(super) fn node(
         &mut self,
@@ -72,15 +77,26 @@ impl Builder {
         name.to_owned()
     }
 
-    /// Adds a constant of floats; returns its name.
+    /// Adds a constant of the graph's type; returns its name.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> String {
-        let bytes: Vec<u8> = match self.scalar {
-            Scalar::Single => values.into_iter().flat_map(f32::to_le_bytes).collect(),
-            Scalar::Half => (values.into_iter())
-                .flat_map(|value| f16::from_f32(value).to_le_bytes())
-                .collect(),
-        };
-        self.constant(name, shape, self.scalar.data_type(), bytes)
+        if self.scalar == Scalar::Single {
+            return self.singles(name, shape, &values);
+        }
+        let halves = values.into_iter().map(f16::from_f32);
+        let bytes = halves.flat_map(f16::to_le_bytes).collect();
+        self.constant(name, shape, data_type::FLOAT16, bytes)
+    }
+
+    /// Adds a constant of 32 bits; returns its name.
+    pub(super) fn singles(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        self.constant(name, shape, data_type::FLOAT, bytes.collect())
+    }
+
+    /// Adds a constant of 64 bits; returns its name.
+    pub(super) fn doubles(&mut self, name: &str, shape: &[usize], values: &[f64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        self.constant(name, shape, data_type::DOUBLE, bytes.collect())
     }
 
     /// Adds a constant of integers; returns its name.
@@ -90,6 +106,11 @@ impl Builder {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         self.constant(name, &[values.len()], data_type::INT64, bytes)
+    }
+
+    /// Adds an integer without axes; returns its name.
+    pub(super) fn integer(&mut self, name: &str, value: i64) -> String {
+        self.constant(name, &[], data_type::INT64, value.to_le_bytes().into())
     }
 
     fn constant(&mut self, name: &str, shape: &[usize], kind: i32, bytes: Vec<u8>) -> String {
@@ -179,14 +200,13 @@ impl Attributes {
 }
 
 /// An input or output: the batch, whose size is open, and these axes.
-pub(super) fn port(name: &str, kind: i32, sizes: &[usize]) -> proto::ValueInfo {
-    let size = |value| proto::Dimension { value: Some(value) };
-    let batch = size(Size::Name("batch".into()));
-    let sizes = sizes
-        .iter()
-        .map(|number| size(Size::Number(*number as i64)));
+pub(super) fn port<const AXES: usize>(
+    name: &str,
+    kind: i32,
+    axes: [proto::Dimension; AXES],
+) -> proto::ValueInfo {
     let shape = proto::TensorShape {
-        dim: std::iter::once(batch).chain(sizes).collect(),
+        dim: std::iter::once(open("batch")).chain(axes).collect(),
     };
     proto::ValueInfo {
         name: Some(name.to_owned()),
@@ -196,5 +216,19 @@ pub(super) fn port(name: &str, kind: i32, sizes: &[usize]) -> proto::ValueInfo {
                 shape: Some(shape),
             }),
         }),
+    }
+}
+
+/// An axis of this size.
+pub(super) fn number(size: usize) -> proto::Dimension {
+    proto::Dimension {
+        value: Some(Size::Number(size as i64)),
+    }
+}
+
+/// An axis whose size is open.
+pub(super) fn open(name: &str) -> proto::Dimension {
+    proto::Dimension {
+        value: Some(Size::Name(name.into())),
     }
 }

@@ -1,8 +1,12 @@
 //! Nodes that depend on constants only. Exporters compute sizes, axes and rearranged weights with them.
+mod sums;
+
 use super::call::{Call, axes, axis, wanted_sizes};
 use crate::layers::addressable;
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::proto::data_type;
+
+pub(super) use sums::work;
 
 /// The most values that an expanded constant may have: a short file must not fill the memory.
 const MOST: usize = 1 << 27;
@@ -102,6 +106,11 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
             |a, b| Some(a.min(b)),
             |a, b| Some(a.min(b)),
         )?,
+        "MatMul" => sums::product(input(0)?, input(1)?)?,
+        "ReduceSum" => sums::reduced(call, 0.0, |sum, next| sum + next)?,
+        "ReduceMax" => sums::reduced(call, f32::NEG_INFINITY, f32::max)?,
+        "Abs" => each(input(0)?, f32::abs),
+        "Log" => each(input(0)?, f32::ln),
         "Sqrt" => each(input(0)?, f32::sqrt),
         "Reciprocal" => each(input(0)?, f32::recip),
         "Exp" => each(input(0)?, f32::exp),
@@ -120,11 +129,21 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
 
 /// The numbers from `start` to before `limit`, `step` apart.
 fn range(start: &Constant, limit: &Constant, step: &Constant) -> Result<Constant, String> {
-    let single = |constant: &Constant| match constant.as_integers() {
-        Some(&[number]) => Ok(number),
-        _ => Err("hubel computes ranges of integers only".to_owned()),
+    let numbers = [start, limit, step];
+    let whole = numbers.map(|number| number.as_integers().and_then(<[i64]>::first).copied());
+    let [Some(start), Some(limit), Some(step)] = whole else {
+        let single = |number: &Constant| number.single().ok_or("its ends are no numbers");
+        let (start, limit, step) = (single(start)?, single(limit)?, single(step)?);
+        let count = limited(&[((limit - start) / step).ceil() as usize])?;
+        return Ok(Constant {
+            shape: vec![count],
+            values: Values::Floats(
+                (0..count)
+                    .map(|place| start + place as f32 * step)
+                    .collect(),
+            ),
+        });
     };
-    let (start, limit, step) = (single(start)?, single(limit)?, single(step)?);
     let distance = i128::from(limit) - i128::from(start);
     let count = match step {
         0 => return Err("its step is 0".into()),
@@ -167,28 +186,15 @@ pub(super) fn between(values: Vec<i64>, call: &Call) -> Constant {
 }
 
 fn cast(constant: &Constant, to: Option<i64>) -> Result<Constant, String> {
-    let to = to.and_then(|to| i32::try_from(to).ok());
-    let values = match (to, &constant.values) {
-        (Some(data_type::FLOAT | data_type::DOUBLE | data_type::FLOAT16), _) => {
-            Values::Floats(constant.to_floats())
+    match to.and_then(|to| i32::try_from(to).ok()) {
+        Some(data_type::FLOAT | data_type::DOUBLE | data_type::FLOAT16) => Ok(constant.of_floats()),
+        Some(data_type::INT64 | data_type::INT32 | data_type::UINT8 | data_type::BOOL) => {
+            Ok(constant.of_integers())
         }
-        (
-            Some(data_type::INT64 | data_type::INT32 | data_type::UINT8 | data_type::BOOL),
-            Values::Floats(values),
-        ) => Values::Integers(values.iter().map(|value| *value as i64).collect()),
-        (Some(data_type::INT64 | data_type::INT32 | data_type::UINT8 | data_type::BOOL), whole) => {
-            whole.clone()
-        }
-        _ => {
-            return Err(format!(
-                "it casts to the type {to:?} of ONNX, which hubel does not know"
-            ));
-        }
-    };
-    Ok(Constant {
-        shape: constant.shape.clone(),
-        values,
-    })
+        to => Err(format!(
+            "it casts to the type {to:?} of ONNX, which hubel does not know"
+        )),
+    }
 }
 
 /// The values at `places` of the flat constant.

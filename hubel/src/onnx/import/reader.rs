@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::call::{Call, UNKNOWN, Value};
 use super::draft::{Affine, Draft, Node, Operation};
-use super::view::View;
+use super::view::{OPEN_BATCH, View};
 use super::{Image, folding};
 use crate::Shape;
 use crate::layers::{Activation, Layer};
@@ -28,13 +28,13 @@ pub(super) struct Reader<'s> {
     pub(super) values: HashMap<&'s str, Value>,
     /// Images of a batch.
     batch: usize,
-    /// Number of values of the constants that nodes have computed.
-    computed: usize,
+    /// How many values nodes may still read and compute for constants.
+    to_compute: usize,
     /// Why nodes were refused.
     pub(super) problems: Vec<String>,
 }
 
-/// The most values that all computed constants may have together: a short file must not fill the memory.
+/// The most values of all computed constants together, and of what is read for them: a short file must not fill the memory or take hours.
 const MOST_COMPUTED: usize = 1 << 28;
 
 const IN_TRAINING: &str = "it is in training mode; export the model after `model.eval()`";
@@ -44,16 +44,10 @@ const NO_OPERATOR: &str = "hubel does not have this operator";
 type Outcome = Result<View, String>;
 
 impl<'s> Reader<'s> {
-    /// A reader of a file, which knows the constants of its graph.
+    /// A reader of a file, which knows the constants of its graph and the image.
     pub(super) fn new(source: &'s Source, image: &Image<'s>) -> Result<Self, String> {
-        let mut values = HashMap::from([(image.name, Value::View(image.view()))]);
-        for tensor in &source.graph.initializer {
-            let constant = Rc::new(source.constant(tensor)?);
-            let name = tensor.name.as_deref().unwrap_or_default();
-            values.insert(name, Value::Constant(constant));
-        }
-        let mut draft = Draft::default();
-        draft.push(Node {
+        let mut reader = Self::of_constants(source, MOST_COMPUTED)?;
+        reader.draft.push(Node {
             operation: Operation::Image,
             inputs: Vec::new(),
             shape: image.shape,
@@ -61,12 +55,25 @@ impl<'s> Reader<'s> {
             source: "the input".into(),
             label: None,
         });
+        reader.batch = image.batch;
+        (reader.values).insert(image.name, Value::View(image.view()));
+        Ok(reader)
+    }
+
+    /// A reader of a file, which knows the constants of its graph; nodes may read and compute `to_compute` values for others.
+    pub(super) fn of_constants(source: &'s Source, to_compute: usize) -> Result<Self, String> {
+        let mut values = HashMap::new();
+        for tensor in &source.graph.initializer {
+            let constant = Rc::new(source.constant(tensor)?);
+            let name = tensor.name.as_deref().unwrap_or_default();
+            values.insert(name, Value::Constant(constant));
+        }
         Ok(Self {
             source,
-            draft,
+            draft: Draft::default(),
             values,
-            batch: image.batch,
-            computed: 0,
+            batch: OPEN_BATCH,
+            to_compute,
             problems: Vec::new(),
         })
     }
@@ -129,14 +136,26 @@ impl<'s> Reader<'s> {
         if call.kind() == "Constant" {
             return Ok(vec![Value::Constant(Rc::new(self.constant(call)?))]);
         }
+        if call.kind() == "CastLike"
+            && let Some(constant) = call.constant(0).ok().flatten()
+        {
+            // Maps are floats.
+            let like = call.constant(1).ok().flatten();
+            let constant = match like.and_then(|like| like.as_integers()) {
+                Some(_) => constant.of_integers(),
+                None => constant.of_floats(),
+            };
+            return Ok(vec![Value::Constant(Rc::new(constant))]);
+        }
         let is_constant = |input: &Option<Value>| matches!(input, None | Some(Value::Constant(_)));
         if call.inputs.iter().all(is_constant) {
+            let too_many = "the file computes too many constants";
+            let work = folding::work(call)?;
+            self.to_compute = self.to_compute.checked_sub(work).ok_or(too_many)?;
             let folded = folding::fold(call)?;
             let constant = folded.ok_or("hubel does not compute this operator for constants")?;
-            self.computed = self.computed.saturating_add(constant.values.len());
-            if self.computed > MOST_COMPUTED {
-                return Err("the constants that the file computes have too many values".into());
-            }
+            let rest = self.to_compute.checked_sub(constant.values.len());
+            self.to_compute = rest.ok_or(too_many)?;
             return Ok(vec![Value::Constant(Rc::new(constant))]);
         }
         if matches!(call.kind(), "Shape" | "Size") {
@@ -184,7 +203,7 @@ impl<'s> Reader<'s> {
     /// The only result of a node that reads a map.
     fn view(&mut self, call: &Call) -> Outcome {
         match call.kind() {
-            "Identity" | "Cast" => Ok(call.view(0)?.clone()),
+            "Identity" | "Cast" | "CastLike" => Ok(call.view(0)?.clone()),
             "Dropout" => self.dropout(call),
             "Conv" => self.conv(call),
             "Gemm" => self.gemm(call),

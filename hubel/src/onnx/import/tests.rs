@@ -131,7 +131,7 @@ fn run(folder: &Path) -> Result<Outcome, String> {
     };
     let outputs = source.outputs();
     let output = outputs[0].name;
-    let nodes = source.in_order(output)?;
+    let nodes = source.in_order(image.name, output)?;
     let mut reader = Reader::new(&source, &image)?;
     let mut view = image.view();
     view.axes = axes.iter().map(|axis| view.axes[*axis].clone()).collect();
