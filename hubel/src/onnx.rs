@@ -7,7 +7,7 @@ mod proto;
 
 use std::path::Path;
 
-pub use export::{ExportInput, ExportSettings, Exported, export};
+pub use export::{ExportInput, ExportSettings, Exported, OPSETS, export};
 pub use import::{ImportSettings, Imported, import};
 
 use crate::Error;

@@ -4,10 +4,11 @@
     PYTHON scripts/onnx-peers/snippets.py [HUBEL] [--headers FOLDER]
 
 Takes the examples out of the Markdown as they are, and runs them in a folder with a trained model `photos.onnx` and a picture of its size. The JavaScript one needs
-`npm install` in scripts/onnx-peers; the C++ one needs g++, nlohmann/json and FOLDER with ONNX Runtime's headers, and is linked with the library of the Python package. An
+`npm install` in scripts/onnx-peers, and the web page Chromium (/usr/bin/chromium, or HUBEL_CHROMIUM); the C++ one needs g++, nlohmann/json and FOLDER with ONNX Runtime's headers, and is linked with the library of the Python package. An
 example whose programs are missing is reported as not run, and the exit code is then 1.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -45,12 +46,12 @@ def output(*command, folder):
     return result.stdout.strip()
 
 
-def of_python(folder, _):
+def of_python(folder, **_):
     (folder / "look.py").write_text(example("python"))
     return output(sys.executable, "look.py", folder=folder)
 
 
-def of_javascript(folder, _):
+def of_javascript(folder, **_):
     if not (HERE / "node_modules").exists():
         raise Missing(f"npm install in {HERE.relative_to(ROOT)}")
     (folder / "node_modules").symlink_to(HERE / "node_modules")
@@ -58,7 +59,20 @@ def of_javascript(folder, _):
     return output("node", "look.mjs", folder=folder)
 
 
-def of_cxx(folder, headers):
+def of_page(folder, program, **_):
+    if not (HERE / "node_modules").exists():
+        raise Missing(f"npm install in {HERE.relative_to(ROOT)}")
+    site = folder / "site"
+    site.mkdir()
+    (site / "onnxruntime-web").symlink_to(HERE / "node_modules/onnxruntime-web/dist")
+    (site / "look.html").write_text(example("html"))
+    (site / "photo.png").symlink_to(folder / "photo.png")
+    hubel(program, "export", folder / "run", "--onnx", site / "photos.onnx", "--resize-inside")
+    (site / "photos.json").write_text(json.dumps(hubel(program, "inspect", folder / "run")))
+    return output("node", HERE / "page.js", site, folder=HERE)
+
+
+def of_cxx(folder, headers, **_):
     if headers is None or not shutil.which("g++"):
         raise Missing("g++ and --headers")
     (library,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*")
@@ -84,9 +98,9 @@ def main():
         (folder / "photo.rgb").write_bytes(pixels.tobytes())
         (answer,) = hubel(program, "predict", model, folder / "photo.png")["predictions"]
         print(f"{time.strftime('%F')}  hubel: {answer['class']} {answer['probability']}", flush=True)
-        for name, run in (("Python", of_python), ("JavaScript", of_javascript), ("C++", of_cxx)):
+        for name, run in (("Python", of_python), ("JavaScript", of_javascript), ("web page", of_page), ("C++", of_cxx)):
             try:
-                label, probability = run(folder, given.headers).rsplit(" ", 1)
+                label, probability = run(folder, program=program, headers=given.headers).rsplit(" ", 1)
                 agrees = label == answer["class"] and abs(float(probability) - answer["probability"]) < 1e-4
                 print(f"{name}: {label} {probability}, {'the same' if agrees else 'ANOTHER ANSWER'}", flush=True)
             except Missing as what:

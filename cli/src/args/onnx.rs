@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use hubel::onnx::OPSETS;
 use hubel::{Normalisation, Shape};
 
 use super::Processor;
@@ -96,8 +97,11 @@ pub(crate) struct Export {
 fn opset(text: &str) -> Result<i64, String> {
     let version: Option<i64> = text.parse().ok();
     version
-        .filter(|version| (13..=21).contains(version))
-        .ok_or_else(|| "a whole number from 13 to 21 is needed".into())
+        .filter(|version| OPSETS.contains(version))
+        .ok_or_else(|| {
+            let (first, last) = (OPSETS.start(), OPSETS.end());
+            format!("a whole number from {first} to {last} is needed")
+        })
 }
 
 /// `--input` of `hubel export`

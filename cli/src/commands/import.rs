@@ -73,6 +73,8 @@ fn is_model(path: &Path) -> bool {
 /// The names in a file, one a line.
 fn names(path: &Path) -> Result<Vec<String>, Error> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    // Some editors put a byte order mark first.
+    let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(lines.map(str::to_owned).collect())
 }

@@ -9,6 +9,7 @@ use super::proto::{self, data_type};
 use crate::formats::float::Float;
 use crate::formats::regular;
 use crate::layers::addressable;
+use crate::memory;
 
 /// A tensor with its values, the last axis innermost. An empty shape is a scalar.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,16 @@ impl Constant {
         }
     }
 
+    /// The same with a function of each of its integers.
+    pub(super) fn map_integers(mut self, function: fn(i64) -> i64) -> Self {
+        if let Values::Integers(values) = &mut self.values {
+            values
+                .iter_mut()
+                .for_each(|value| *value = function(*value));
+        }
+        self
+    }
+
     /// The values, if they are integers.
     pub(super) fn as_integers(&self) -> Option<&[i64]> {
         match &self.values {
@@ -95,15 +106,17 @@ impl Constant {
         }
     }
 
-    /// Reads a tensor of a file in `folder`, where its values may be in another file.
-    pub(super) fn read(tensor: &proto::Tensor, folder: &Path) -> Result<Self, String> {
+    /// Reads a tensor of a file; its values may be in another file in `folder`.
+    pub(super) fn read(tensor: &proto::Tensor, folder: Option<&Path>) -> Result<Self, String> {
         let sizes = tensor.dims.iter().map(|size| usize::try_from(*size).ok());
         let shape: Vec<usize> = (sizes.collect::<Option<_>>()).ok_or("a size is negative")?;
         let count = addressable(&shape).ok_or("it is larger than any memory")?;
         let kind = tensor.data_type.unwrap_or_default();
-        let bytes = match tensor.data_location {
-            Some(1) => Some(external(tensor, folder)?),
-            _ => tensor.raw_data.clone(),
+        let bytes = match (tensor.data_location, folder) {
+            (Some(1), Some(folder)) => Some(external(tensor, folder, count)?),
+            (Some(1), None) => return Err("its values are in another file".into()),
+            // Some writers leave the bytes empty beside a list of values.
+            _ => (tensor.raw_data.clone()).filter(|bytes| !bytes.is_empty() || count == 0),
         };
         let values = match bytes {
             Some(bytes) => of_bytes(kind, &bytes)?,
@@ -119,11 +132,8 @@ impl Constant {
     }
 }
 
-/// The largest external file of one tensor. The format's own limit of a whole model is 2 GB.
-const LARGEST: u64 = 2 << 30;
-
-/// The bytes of a tensor in another file, which must lie beside the model or below its folder.
-fn external(tensor: &proto::Tensor, folder: &Path) -> Result<Bytes, String> {
+/// The bytes of a tensor of `count` values in another file, which must lie beside the model or below its folder.
+fn external(tensor: &proto::Tensor, folder: &Path, count: usize) -> Result<Bytes, String> {
     let entry = |name: &str| {
         let mut entries = tensor.external_data.iter();
         let found = entries.find(|entry| entry.key.as_deref() == Some(name));
@@ -142,22 +152,28 @@ fn external(tensor: &proto::Tensor, folder: &Path) -> Result<Bytes, String> {
         ));
     }
     let path = folder.join(location);
+    // As many bytes as the tensor needs, whatever the entry says.
+    let width = width(tensor.data_type.unwrap_or_default())?;
+    let needed = width.saturating_mul(count);
+    memory::check_weights(needed.saturating_mul(2)).map_err(|error| error.to_string())?;
     let read = |mut file: File| {
         file.seek(SeekFrom::Start(number("offset")?.unwrap_or(0)))
             .map_err(|error| error.to_string())?;
-        let length = number("length")?;
         let mut bytes = Vec::new();
-        (file.take(length.unwrap_or(LARGEST).min(LARGEST)))
-            .read_to_end(&mut bytes)
-            .map_err(|error| error.to_string())?;
-        match length {
-            Some(length) if bytes.len() as u64 != length => Err(format!(
-                "it ends after {} of {length} bytes of this tensor",
+        (file.take(needed as u64).read_to_end(&mut bytes)).map_err(|error| error.to_string())?;
+        match bytes.len() == needed {
+            true => Ok(Bytes::from(bytes)),
+            false => Err(format!(
+                "it ends after {} of {needed} bytes of this tensor",
                 bytes.len()
             )),
-            _ => Ok(Bytes::from(bytes)),
         }
     };
+    if let Some(length) = number("length")?.filter(|length| *length != needed as u64) {
+        return Err(format!(
+            "its external data has {length} bytes, and it needs {needed}"
+        ));
+    }
     let opened = regular::open(&path).map_err(|error| error.to_string());
     opened.and_then(read).map_err(|problem| {
         format!(
@@ -165,6 +181,17 @@ fn external(tensor: &proto::Tensor, folder: &Path) -> Result<Bytes, String> {
             path.display()
         )
     })
+}
+
+/// Bytes of a number of a type of ONNX.
+fn width(kind: i32) -> Result<usize, String> {
+    match kind {
+        data_type::DOUBLE | data_type::INT64 => Ok(8),
+        data_type::FLOAT | data_type::INT32 => Ok(4),
+        data_type::FLOAT16 | data_type::BFLOAT16 => Ok(2),
+        data_type::UINT8 | data_type::INT8 | data_type::BOOL => Ok(1),
+        _ => Err(unknown_type(kind)),
+    }
 }
 
 fn of_bytes(kind: i32, bytes: &[u8]) -> Result<Values, String> {

@@ -1,5 +1,5 @@
 //! From a model to an ONNX file, which is read again and compared before it is kept.
-mod builder;
+pub(super) mod builder;
 pub(super) mod check;
 mod layers;
 mod resize;
@@ -73,7 +73,7 @@ pub struct Exported {
 }
 
 /// The versions of ONNX's operators that are written.
-const OPSETS: std::ops::RangeInclusive<i64> = 13..=21;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=21;
 
 /// Writes `model` as an ONNX file. First the bytes are read by [`import`](super::import), and the result is compared with the model on `pictures`, or on
 /// pictures of random levels if there are none; then resizing within the graph is compared, too. If anything differs, nothing is written, and an
@@ -109,6 +109,11 @@ pub(super) fn to_bytes(
     path: &Path,
     settings: &ExportSettings,
 ) -> Result<(Bytes, usize)> {
+    if settings.compared == 0 {
+        return Err(Error::Settings {
+            problem: "a file is compared with the model on at least one picture".into(),
+        });
+    }
     if !OPSETS.contains(&settings.opset) {
         let (first, last) = (OPSETS.start(), OPSETS.end());
         return Err(Error::Settings {

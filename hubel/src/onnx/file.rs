@@ -1,5 +1,5 @@
 //! An ONNX file: its graph in an order in which it can be computed, and its constants.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use crate::{Error, Preparation, Result, Shape, memory};
 /// The contents of a file.
 pub(super) struct Source {
     pub(super) graph: proto::Graph,
+    /// The version of ONNX's own operators.
+    pub(super) version: i64,
     pub(super) metadata: BTreeMap<String, String>,
     /// Where external data is.
     folder: PathBuf,
@@ -74,8 +76,12 @@ impl Source {
             ));
         }
         let entries = model.metadata_props.into_iter();
+        let own = (model.opset_import.iter()).find(|set| is_own(set.domain.as_deref()));
+        check_size(&graph)?;
+        check_names(&graph)?;
         Ok(Self {
             graph,
+            version: own.and_then(|set| set.version).unwrap_or(1),
             metadata: (entries)
                 .filter_map(|entry| Some((entry.key?, entry.value?)))
                 .collect(),
@@ -83,9 +89,9 @@ impl Source {
         })
     }
 
-    /// The constants of the graph by name.
+    /// The values of a tensor of the graph.
     pub(super) fn constant(&self, tensor: &proto::Tensor) -> std::result::Result<Constant, String> {
-        Constant::read(tensor, &self.folder).map_err(|problem| {
+        Constant::read(tensor, Some(&self.folder)).map_err(|problem| {
             let name = tensor.name.as_deref().unwrap_or_default();
             format!("the tensor `{name}`: {problem}")
         })
@@ -120,9 +126,9 @@ impl Source {
     /// The inputs that are no constants.
     pub(super) fn inputs(&self) -> Vec<Port<'_>> {
         let names = self.graph.initializer.iter();
-        let constants: Vec<&str> = names.filter_map(|tensor| tensor.name.as_deref()).collect();
+        let constants: HashSet<&str> = names.filter_map(|tensor| tensor.name.as_deref()).collect();
         (self.graph.input.iter().map(port))
-            .filter(|port| !constants.contains(&port.name))
+            .filter(|port| !constants.contains(port.name))
             .collect()
     }
 
@@ -138,13 +144,6 @@ impl Source {
         output: &str,
     ) -> std::result::Result<Vec<&proto::Node>, String> {
         let nodes = &self.graph.node;
-        let links: usize = nodes.iter().map(|node| node.input.len()).sum();
-        if nodes.len() > MOST_NODES || links > MOST_LINKS {
-            return Err(format!(
-                "its graph has {} nodes with {links} inputs; hubel reads up to {MOST_NODES} and {MOST_LINKS}",
-                nodes.len()
-            ));
-        }
         let makers: HashMap<&str, usize> = (nodes.iter().enumerate())
             .flat_map(|(place, node)| node.output.iter().map(move |name| (name.as_str(), place)))
             .filter(|(name, _)| !name.is_empty() && *name != input)
@@ -188,6 +187,31 @@ impl Source {
             }
         }
         Ok(order)
+    }
+}
+
+/// Refuses a graph that is too large.
+fn check_size(graph: &proto::Graph) -> std::result::Result<(), String> {
+    let nodes = graph.node.len();
+    let links: usize = graph.node.iter().map(|node| node.input.len()).sum();
+    match nodes > MOST_NODES || links > MOST_LINKS {
+        true => Err(format!(
+            "its graph has {nodes} nodes with {links} inputs; hubel reads up to {MOST_NODES} and {MOST_LINKS}"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a graph in which a name stands for two values.
+fn check_names(graph: &proto::Graph) -> std::result::Result<(), String> {
+    let constants = graph.initializer.iter();
+    let constants = constants.filter_map(|tensor| tensor.name.as_deref());
+    let results = graph.node.iter().flat_map(|node| &node.output);
+    let mut names = HashSet::new();
+    let mut all = (constants.chain(results.map(String::as_str))).filter(|name| !name.is_empty());
+    match all.find(|name| !names.insert(*name)) {
+        Some(name) => Err(format!("two of its values have the name `{name}`")),
+        None => Ok(()),
     }
 }
 

@@ -8,22 +8,24 @@ mod tree;
 mod view;
 mod window;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use self::call::Value;
 use self::draft::{Affine, Draft, Operation};
 use self::reader::Reader;
-use self::view::{OPEN_BATCH, View};
+use self::view::{Axis, OPEN_BATCH, View, whole};
 use super::constant::{Constant, Values};
-use super::file::{Port, Source};
-use super::proto::data_type;
+use super::file::{Port, Source, is_own};
+use super::proto::{self, data_type};
 use super::{LEVELS, unusable};
 use crate::data::Resize;
+use crate::data::limit::LARGEST_PICTURE;
 use crate::foreign::{Normalisation, class_names};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::NamedTensor;
-use crate::layers::{Layer, Outputs, addressable};
+use crate::layers::{Layer, Outputs};
 use crate::parameters::Table;
 use crate::{Error, Model, Preparation, Result, Shape, memory};
 
@@ -66,9 +68,9 @@ pub(super) fn of_source(
 ) -> Result<Imported> {
     let problem = |problem: String| unusable(path, problem);
     let image = Image::of(source, settings.input).map_err(problem)?;
-    let (output, ends_in_softmax) = logits(source).map_err(problem)?;
-    let nodes = source.in_order(image.name, &output).map_err(problem)?;
-    let mut reader = Reader::new(source, &image).map_err(problem)?;
+    let End { logits, softmax } = End::of(source).map_err(problem)?;
+    let nodes = source.in_order(image.name, logits).map_err(problem)?;
+    let mut reader = Reader::new(source, &nodes, &image).map_err(problem)?;
     for node in &nodes {
         reader.read(node);
     }
@@ -76,28 +78,49 @@ pub(super) fn of_source(
     if !reader.problems.is_empty() {
         return Err(refused(reader.problems));
     }
-    let Some(Value::View(result)) = reader.values.get(&*output).cloned() else {
+    let Some(Value::View(result)) = reader.values.get(logits).cloned() else {
         return Err(problem(format!(
-            "its output `{output}` does not depend on its input"
+            "its output `{logits}` does not depend on its input"
         )));
     };
     let mut draft = reader.draft;
     let classes = draft.shape(result.node);
-    if result.row().is_none() || !classes.is_row() {
-        return Err(problem(format!(
+    let of_classes = result.row().filter(|_| classes.is_row());
+    let of_classes = of_classes.ok_or_else(|| {
+        problem(format!(
             "its output has the sizes {:?}; hubel needs one number for each class",
             result.sizes()
-        )));
+        ))
+    })?;
+    if of_classes != whole(Axis::Channel, classes.channels) {
+        return Err(problem(
+            "its output has the values of its last layer in another order, which hubel does not follow".into(),
+        ));
+    }
+    if softmax.is_some_and(|axis| !softmax_is_over_classes(&result, axis)) {
+        return Err(problem(
+            "its last softmax is over another axis than the classes".into(),
+        ));
     }
     let output = draft.keep_only(result.node);
     let output = simplify::join_parts(&mut draft, output);
     let (output, scaling) = normalised_inside(&mut draft, output);
+    let is_probability = softmax.is_none() && is_probability(&draft, output);
     simplify::to_layers(&mut draft).map_err(refused)?;
     let mut remarks = Vec::new();
-    if ends_in_softmax {
+    if softmax.is_some() {
         remarks.push("its last layer, softmax, is left out: hubel computes it itself".to_owned());
     }
-    if !ends_in_softmax && is_probability(&draft, output) {
+    if let [first, others @ ..] = &source.outputs()[..]
+        && !others.is_empty()
+    {
+        let others = crate::listed(others.iter().map(|port| port.name));
+        remarks.push(format!(
+            "it has several outputs; hubel reads the first, `{}`, and leaves out {others}",
+            first.name
+        ));
+    }
+    if is_probability {
         return Err(problem(
             "it ends in a sigmoid, so its classes do not exclude each other; hubel's models choose one class".into(),
         ));
@@ -148,19 +171,27 @@ pub(super) fn levels(
     pixels: &[u8],
     shape: Shape,
 ) -> std::result::Result<Vec<f32>, String> {
-    let inputs = source.inputs();
-    let input = inputs.first().ok_or("it has no input")?;
     let picture = Constant {
         shape: vec![1, shape.height, shape.width, shape.channels],
         values: Values::Integers(pixels.iter().map(|level| (*level).into()).collect()),
     };
-    let mut reader = Reader::of_constants(source, usize::MAX)?;
-    (reader.values).insert(input.name, Value::Constant(Rc::new(picture)));
-    for node in source.in_order(input.name, LEVELS)? {
-        reader.read(node);
-    }
-    match reader.values.get(LEVELS) {
-        Some(Value::Constant(levels)) => Ok(levels.to_floats()),
+    Ok(constant(source, picture, LEVELS)?.to_floats())
+}
+
+/// The value `name` of a graph whose input is this constant.
+fn constant(
+    source: &Source,
+    input: Constant,
+    name: &str,
+) -> std::result::Result<Rc<Constant>, String> {
+    let inputs = source.inputs();
+    let port = inputs.first().ok_or("it has no input")?;
+    let nodes = source.in_order(port.name, name)?;
+    let mut reader = Reader::of_constants(source, &nodes, usize::MAX)?;
+    (reader.values).insert(port.name, Value::Constant(Rc::new(input)));
+    nodes.iter().for_each(|node| reader.read(node));
+    match reader.values.remove(name) {
+        Some(Value::Constant(constant)) => Ok(constant),
         _ => Err(reader.problems.join("; ")),
     }
 }
@@ -171,8 +202,12 @@ struct Image<'s> {
     shape: Shape,
     /// Whether its axes are `[n, h, w, c]`; otherwise `[n, c, h, w]`.
     is_channels_last: bool,
+    /// Whether its axes are `[n, c, w]`.
+    is_row: bool,
     /// Whether its values are levels from 0 to 255.
     is_bytes: bool,
+    /// Whether the graph has them as whole numbers, with which it must not compute.
+    is_whole: bool,
     batch: usize,
 }
 
@@ -184,7 +219,9 @@ impl<'s> Image<'s> {
                     name: LEVELS,
                     shape,
                     is_channels_last: false,
+                    is_row: false,
                     is_bytes: true,
+                    is_whole: false,
                     batch: OPEN_BATCH,
                 }),
                 Some(given) => Err(format!(
@@ -201,15 +238,21 @@ impl<'s> Image<'s> {
                 crate::listed(names)
             ));
         };
-        let &[batch, second, third, fourth] = &port.sizes[..] else {
-            return Err(format!(
-                "its input `{}` has {} axes; hubel needs the four of pictures",
-                port.name,
-                port.sizes.len()
-            ));
+        let (batch, second, third, fourth) = match port.sizes[..] {
+            [batch, second, third, fourth] => (batch, second, third, fourth),
+            // A single row.
+            [batch, channels, columns] => (batch, channels, Some(1), columns),
+            _ => {
+                return Err(format!(
+                    "its input `{}` has {} axes; hubel needs the four of pictures, or three of a single row",
+                    port.name,
+                    port.sizes.len()
+                ));
+            }
         };
+        let is_row = port.sizes.len() == 3;
         let is_count = |size: Option<usize>| matches!(size, Some(1 | 3));
-        let is_channels_last = is_count(fourth) && !is_count(second);
+        let is_channels_last = !is_row && is_count(fourth) && !is_count(second);
         let (channels, height, width) = match is_channels_last {
             true => (fourth, second, third),
             false => (second, third, fourth),
@@ -232,16 +275,19 @@ impl<'s> Image<'s> {
             size(width, |shape| shape.width, "columns")?,
             size(channels, |shape| shape.channels, "channels")?,
         );
-        if addressable(&shape.sizes()).is_none() {
+        if (shape.height as u64).saturating_mul(shape.width as u64) > LARGEST_PICTURE {
             return Err(format!(
-                "its pictures of {shape} are larger than any memory"
+                "its pictures of {shape} are larger than any that hubel reads"
             ));
         }
+        let is_bytes = takes_bytes(&port)?;
         Ok(Self {
             name: port.name,
             shape,
             is_channels_last,
-            is_bytes: takes_bytes(&port)?,
+            is_row,
+            is_bytes,
+            is_whole: is_bytes,
             batch: batch.unwrap_or(OPEN_BATCH),
         })
     }
@@ -252,6 +298,7 @@ impl<'s> Image<'s> {
             true => view
                 .transposed(&[0, 2, 3, 1])
                 .expect("an order of four axes"),
+            false if self.is_row => view.without_rows(),
             false => view,
         }
     }
@@ -339,30 +386,81 @@ fn normalised_inside(draft: &mut Draft, output: usize) -> (usize, Affine) {
     (draft.keep_only(output), scaling)
 }
 
-/// The value with the logits: what the output's softmax reads, or the output; and whether there is a softmax.
-fn logits(source: &Source) -> Result<(String, bool), String> {
-    let outputs = source.outputs();
-    let mut name = outputs.first().ok_or("it has no output")?.name.to_owned();
-    let mut ends_in_softmax = false;
-    // As many steps as there are nodes, since a damaged file may have a circle.
-    for _ in 0..source.graph.node.len() {
-        let maker = (source.graph.node.iter()).find(|node| node.output.first() == Some(&name));
-        let Some(maker) = maker else { break };
-        match (maker.op_type.as_deref(), maker.input.first()) {
-            (Some("Softmax" | "LogSoftmax"), Some(input)) => {
-                ends_in_softmax = true;
-                name.clone_from(input);
-            }
-            (Some("Identity"), Some(input)) => name.clone_from(input),
-            _ => break,
-        }
-    }
-    Ok((name, ends_in_softmax))
+/// The end of a network.
+struct End<'s> {
+    /// The name of the logits: what the output's softmax reads, or the output.
+    logits: &'s str,
+    /// The axis of the softmax; `None` without one.
+    softmax: Option<i64>,
 }
 
+impl<'s> End<'s> {
+    fn of(source: &'s Source) -> Result<Self, String> {
+        let outputs = source.outputs();
+        let nodes = &source.graph.node;
+        let makers: HashMap<&str, &proto::Node> = (nodes.iter())
+            .filter_map(|node| Some((node.output.first()?.as_str(), node)))
+            .collect();
+        let mut end = Self {
+            logits: outputs.first().ok_or("it has no output")?.name,
+            softmax: None,
+        };
+        let mut is_log_allowed = false;
+        // As many steps as there are nodes, since a damaged file may have a circle.
+        for _ in 0..nodes.len() {
+            let maker = (makers.get(end.logits)).filter(|node| is_own(node.domain.as_deref()));
+            let Some((kind, input)) =
+                maker.and_then(|node| Some((node.op_type.as_deref()?, node.input.first()?)))
+            else {
+                break;
+            };
+            match (kind, end.softmax) {
+                ("Identity", _) => {}
+                ("Softmax" | "LogSoftmax", None) => {
+                    let maker = maker.expect("its kind is known");
+                    let axis = maker.attribute.iter();
+                    let mut axis = axis.filter(|other| other.name.as_deref() == Some("axis"));
+                    let usual = if source.version < 13 { 1 } else { -1 };
+                    end.softmax = Some(axis.next().and_then(|axis| axis.i).unwrap_or(usual));
+                    is_log_allowed = kind == "Softmax";
+                }
+                // The softmax of logarithms of probabilities is that of the logits.
+                ("LogSoftmax", Some(_)) if is_log_allowed => {}
+                _ => break,
+            }
+            end.logits = input;
+        }
+        Ok(end)
+    }
+}
+
+/// Whether this axis of the result holds the classes.
+fn softmax_is_over_classes(result: &View, axis: i64) -> bool {
+    let place = call::axis(axis, result.axes.len());
+    place.is_ok_and(|place| {
+        let others = result.axes[1..].iter().enumerate();
+        let mut others = others.filter(|(other, _)| other + 1 != place);
+        place > 0 && others.all(|(_, parts)| parts.is_empty())
+    })
+}
+
+/// Whether the last layer gives numbers from 0 to 1 for each class on its own, perhaps scaled or limited afterwards.
 fn is_probability(draft: &Draft, output: usize) -> bool {
     use crate::layers::Activation;
-    draft.nodes[output].operation == Operation::Layer(Layer::Activation(Activation::Sigmoid))
+    let mut node = output;
+    loop {
+        match &draft.nodes[node].operation {
+            Operation::Layer(Layer::Activation(Activation::Sigmoid | Activation::HardSigmoid)) => {
+                return true;
+            }
+            Operation::Affine(_)
+            | Operation::Clip { .. }
+            | Operation::Layer(Layer::Activation(Activation::Clip { .. })) => {
+                node = draft.nodes[node].inputs[0];
+            }
+            _ => return false,
+        }
+    }
 }
 
 /// Why a draft becomes no model.
@@ -452,5 +550,7 @@ fn listed(problems: &[String], nodes: usize) -> String {
     )
 }
 
+#[cfg(test)]
+mod small_files;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -248,6 +249,87 @@ def by_hand():
          constant("v", 4, 4 * 7 * 6)], input=("image", TensorProto.FLOAT, [1, 3, 9, 8]), save_as_external_data=True, location="external.bin", size_threshold=100)
 
 
+def constants(cases=500):
+    """One file with many small nodes on constants, and ONNX Runtime's values of those that it computes, by their names."""
+    random = np.random.default_rng(5)
+    folder = os.path.join(FOLDER, "constants")
+    os.makedirs(folder, exist_ok=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    kinds = ("Slice Gather Concat Transpose Squeeze Unsqueeze Reshape Flatten Expand Range Shape Size Add Sub Mul Div Pow Max Min ConstantOfShape Cast Neg Floor Ceil Abs Exp "
+             "Sqrt Log Reciprocal MatMul ReduceSum ReduceMax").split()
+    nodes, tensors, expected = [], [], {}
+    for case in range(cases):
+        kind, name = kinds[case % len(kinds)], f"{case}"
+        shape = [int(random.choice([1, 2, 3, 4])) for _ in range(random.integers(0, 4))]
+        is_whole = random.random() < 0.4 and kind not in ("Exp", "Sqrt", "Log", "Reciprocal", "Floor", "Ceil", "MatMul")
+        first = random.integers(-5, 6, shape) if is_whole else random.standard_normal(shape).astype(np.float32)
+        given, settings, count = [first], {}, random.integers(1, 3)
+        some = lambda low, high, of=count: random.integers(low, high, of)  # noqa: E731
+        if kind == "Slice":
+            ends = [2**31 - 1, -2**31, 2**63 - 1, -2**63]
+            far = lambda: np.array([ends[random.integers(4)] if random.random() < 0.2 else random.integers(-4, 5) for _ in range(count)], np.int64)  # noqa: E731
+            given += [far(), far(), some(-3, 3), random.choice([1, 1, -1, 2, -2], count)]
+        elif kind == "Gather":
+            given, settings = [first, some(-3, 3)], {"axis": int(random.integers(-2, 3))}
+        elif kind == "Concat":
+            given, settings = [first, first], {"axis": int(random.integers(-2, 3))}
+        elif kind in ("Squeeze", "Unsqueeze"):
+            given.append(some(-3, 4))
+        elif kind == "Reshape":
+            given.append(random.choice([-1, 0, 1, 2, 3, 4], random.integers(0, 4)))
+        elif kind == "Flatten":
+            settings = {"axis": int(random.integers(-3, 4))}
+        elif kind == "Expand":
+            given.append(random.choice([1, 2, 3, 4], random.integers(0, 4)))
+        elif kind == "Range":
+            given = [np.array(value) for value in (random.integers(-9, 9, 3) if is_whole else random.uniform(-9, 9, 3).astype(np.float32))]
+        elif kind == "Shape":
+            settings = {"start": int(random.integers(-3, 3))}
+        elif kind in ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"):
+            other = [size if random.random() < 0.5 else 1 for size in shape[random.integers(0, len(shape) + 1):]]
+            given.append((random.integers(1, 4, other) if is_whole else random.uniform(0.5, 2, other)).astype(first.dtype))
+            if kind == "Pow":
+                given[0] = np.abs(first)
+                given[1] = given[1] if random.random() < 0.5 else np.asarray(given[1], np.float32) / 2
+        elif kind == "ConstantOfShape":
+            given = [random.integers(0, 4, random.integers(0, 3))]
+        elif kind == "Cast":
+            # Numbers beyond a byte, and parts of one.
+            given, settings = [np.asarray(first * 100.7, np.int64 if is_whole else np.float32)], {"to": [1, 6, 7, 9, 11, 10, 2][random.integers(7)]}
+            if settings["to"] == TensorProto.UINT8:
+                given[0] = np.abs(given[0])
+        elif kind == "MatMul":
+            rows, between, columns = random.integers(1, 5, 3)
+            batch = [2, 3] if random.random() < 0.5 else []
+            given = [random.standard_normal([*batch, rows, between]).astype(np.float32), random.standard_normal([between, columns]).astype(np.float32)]
+        elif kind == "ReduceSum":
+            given, settings = [first, some(-2, 3)] if random.random() < 0.8 else [first], {"keepdims": int(random.integers(2))}
+        elif kind == "ReduceMax":
+            settings = {"keepdims": int(random.integers(2))}
+            if random.random() < 0.8:
+                settings["axes"] = [int(random.integers(-2, 3))]
+        elif kind in ("Sqrt", "Log", "Reciprocal"):
+            given = [np.abs(first) + np.float32(0.1)]
+        own = [numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), f"{name} {place}") for place, value in enumerate(given)]
+        node = helper.make_node(kind, [tensor.name for tensor in own], [name], **settings)
+        graph = helper.make_graph([node], "constants", [], [helper.make_empty_tensor_value_info(name)], own)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        try:
+            value = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {})[0]
+        except Exception:
+            continue
+        if np.isfinite(value.astype(float)).all():
+            nodes.append(node)
+            tensors += own
+            expected[name] = [kind, list(value.shape), [float(f"{number:.9g}") for number in value.astype(float).ravel()]]
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])], [helper.make_empty_tensor_value_info(nodes[0].output[0])]
+    model = helper.make_model(helper.make_graph(nodes, "constants", *ports, tensors), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, os.path.join(folder, "constants.onnx"))
+    with open(os.path.join(folder, "constants.json"), "w") as file:
+        json.dump(expected, file)
+
+
 if __name__ == "__main__":
     for case in modules():
         for path in export(*case):
@@ -255,3 +337,4 @@ if __name__ == "__main__":
     for path in by_hand():
         answer(path)
     trained()
+    constants()

@@ -8,13 +8,13 @@ use crate::onnx::proto::{self, Size, attribute_type, data_type};
 
 /// The type of weights and maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scalar {
+pub(in crate::onnx) enum Scalar {
     Single,
     Half,
 }
 
 impl Scalar {
-    pub(super) fn data_type(self) -> i32 {
+    pub(in crate::onnx) fn data_type(self) -> i32 {
         match self {
             Self::Single => data_type::FLOAT,
             Self::Half => data_type::FLOAT16,
@@ -23,14 +23,14 @@ impl Scalar {
 }
 
 /// A graph that grows.
-pub(super) struct Builder {
+pub(in crate::onnx) struct Builder {
     opset: i64,
     scalar: Scalar,
     graph: proto::Graph,
 }
 
 impl Builder {
-    pub(super) fn new(opset: i64, scalar: Scalar) -> Self {
+    pub(in crate::onnx) fn new(opset: i64, scalar: Scalar) -> Self {
         Self {
             opset,
             scalar,
@@ -41,25 +41,25 @@ impl Builder {
         }
     }
 
-    pub(super) fn opset(&self) -> i64 {
+    pub(in crate::onnx) fn opset(&self) -> i64 {
         self.opset
     }
 
-    pub(super) fn scalar(&self) -> Scalar {
+    pub(in crate::onnx) fn scalar(&self) -> Scalar {
         self.scalar
     }
 
-    pub(super) fn nodes(&self) -> usize {
+    pub(in crate::onnx) fn nodes(&self) -> usize {
         self.graph.node.len()
     }
 
     /// Number of nodes and constants.
-    pub(super) fn entries(&self) -> usize {
+    pub(in crate::onnx) fn entries(&self) -> usize {
         self.graph.node.len() + self.graph.initializer.len()
     }
 
     /// Adds a node whose result has this name; returns the name. Inputs with an empty name are left out.
-    pub(super) fn node(
+    pub(in crate::onnx) fn node(
         &mut self,
         kind: &str,
         name: &str,
@@ -78,7 +78,12 @@ impl Builder {
     }
 
     /// Adds a constant of the graph's type; returns its name.
-    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> String {
+    pub(in crate::onnx) fn floats(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: Vec<f32>,
+    ) -> String {
         if self.scalar == Scalar::Single {
             return self.singles(name, shape, &values);
         }
@@ -88,19 +93,29 @@ impl Builder {
     }
 
     /// Adds a constant of 32 bits; returns its name.
-    pub(super) fn singles(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+    pub(in crate::onnx) fn singles(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[f32],
+    ) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());
         self.constant(name, shape, data_type::FLOAT, bytes.collect())
     }
 
     /// Adds a constant of 64 bits; returns its name.
-    pub(super) fn doubles(&mut self, name: &str, shape: &[usize], values: &[f64]) -> String {
+    pub(in crate::onnx) fn doubles(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[f64],
+    ) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());
         self.constant(name, shape, data_type::DOUBLE, bytes.collect())
     }
 
     /// Adds a constant of integers; returns its name.
-    pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> String {
+    pub(in crate::onnx) fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let bytes = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -109,7 +124,7 @@ impl Builder {
     }
 
     /// Adds an integer without axes; returns its name.
-    pub(super) fn integer(&mut self, name: &str, value: i64) -> String {
+    pub(in crate::onnx) fn integer(&mut self, name: &str, value: i64) -> String {
         self.constant(name, &[], data_type::INT64, value.to_le_bytes().into())
     }
 
@@ -125,7 +140,7 @@ impl Builder {
     }
 
     /// The file with the graph.
-    pub(super) fn finish(
+    pub(in crate::onnx) fn finish(
         mut self,
         input: proto::ValueInfo,
         output: proto::ValueInfo,
@@ -138,8 +153,13 @@ impl Builder {
             value: Some(value),
         });
         proto::Model {
-            // Readers of the oldest operators that are written know this version of the format.
-            ir_version: Some(8),
+            // The version of the format that came with these operators: a program that knows them may refuse a newer one.
+            ir_version: Some(match self.opset {
+                ..=14 => 7,
+                15..=18 => 8,
+                19..=20 => 9,
+                _ => 10,
+            }),
             producer_name: Some("hubel".into()),
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
             graph: Some(self.graph),
@@ -154,7 +174,7 @@ impl Builder {
 }
 
 /// The attributes of a node.
-pub(super) struct Attributes(Vec<proto::Attribute>);
+pub(in crate::onnx) struct Attributes(Vec<proto::Attribute>);
 
 impl Attributes {
     fn with(mut self, name: &str, kind: i32, value: proto::Attribute) -> Self {
@@ -166,7 +186,7 @@ impl Attributes {
         self
     }
 
-    pub(super) fn int(self, name: &str, value: i64) -> Self {
+    pub(in crate::onnx) fn int(self, name: &str, value: i64) -> Self {
         let value = proto::Attribute {
             i: Some(value),
             ..proto::Attribute::default()
@@ -174,7 +194,7 @@ impl Attributes {
         self.with(name, attribute_type::INT, value)
     }
 
-    pub(super) fn float(self, name: &str, value: f32) -> Self {
+    pub(in crate::onnx) fn float(self, name: &str, value: f32) -> Self {
         let value = proto::Attribute {
             f: Some(value),
             ..proto::Attribute::default()
@@ -182,7 +202,7 @@ impl Attributes {
         self.with(name, attribute_type::FLOAT, value)
     }
 
-    pub(super) fn ints(self, name: &str, values: &[usize]) -> Self {
+    pub(in crate::onnx) fn ints(self, name: &str, values: &[usize]) -> Self {
         let value = proto::Attribute {
             ints: values.iter().map(|value| *value as i64).collect(),
             ..proto::Attribute::default()
@@ -190,7 +210,7 @@ impl Attributes {
         self.with(name, attribute_type::INTS, value)
     }
 
-    pub(super) fn text(self, name: &str, value: &'static str) -> Self {
+    pub(in crate::onnx) fn text(self, name: &str, value: &'static str) -> Self {
         let value = proto::Attribute {
             s: Some(Bytes::from_static(value.as_bytes())),
             ..proto::Attribute::default()
@@ -200,7 +220,7 @@ impl Attributes {
 }
 
 /// An input or output: the batch, whose size is open, and these axes.
-pub(super) fn port<const AXES: usize>(
+pub(in crate::onnx) fn port<const AXES: usize>(
     name: &str,
     kind: i32,
     axes: [proto::Dimension; AXES],
@@ -220,14 +240,14 @@ pub(super) fn port<const AXES: usize>(
 }
 
 /// An axis of this size.
-pub(super) fn number(size: usize) -> proto::Dimension {
+pub(in crate::onnx) fn number(size: usize) -> proto::Dimension {
     proto::Dimension {
         value: Some(Size::Number(size as i64)),
     }
 }
 
 /// An axis whose size is open.
-pub(super) fn open(name: &str) -> proto::Dimension {
+pub(in crate::onnx) fn open(name: &str) -> proto::Dimension {
     proto::Dimension {
         value: Some(Size::Name(name.into())),
     }

@@ -1,12 +1,15 @@
 //! Reads the written bytes again, and compares them with the model.
 use std::path::{Path, PathBuf};
 
+use half::f16;
 use hubel_kernels::Cpu;
 use prost::bytes::Bytes;
 
 use super::{ExportInput, ExportSettings};
 use crate::data::Prepared;
+use crate::explain::Explainer;
 use crate::inference::Inference;
+use crate::network::Operation;
 use crate::onnx::file::Source;
 use crate::onnx::import::{self, ImportSettings};
 use crate::onnx::unusable;
@@ -45,6 +48,11 @@ pub(in crate::onnx) fn compare(
     let own = logits(model, levels, count, cpu)?;
     let of_file = logits(&read.model, levels, count, cpu)?;
     let difference = difference(&own, &of_file);
+    if settings.half
+        && let Some(problem) = beyond_halves(model, levels, settings.keep_batch_norm, cpu)?
+    {
+        return Err(refused(problem, "Leave out the setting `half`"));
+    }
     let (bound, advice) = match settings.half {
         true => (
             HALF_BOUND,
@@ -68,6 +76,40 @@ pub(in crate::onnx) fn compare(
             Err(refused(problem, advice))
         }
     }
+}
+
+/// A map with values that numbers of 16 bits do not reach: hubel's importer computes with 32 bits, and would not see them.
+fn beyond_halves(
+    model: &Model,
+    levels: &[f32],
+    keep_batch_norm: bool,
+    cpu: &Cpu,
+) -> Result<Option<String>> {
+    let mut explainer = Explainer::new(cpu, model, 1)?;
+    let mut image = vec![0.0; model.input().len()];
+    for levels in levels.chunks_exact(image.len()) {
+        model.preparation().normalise_floats(levels, &mut image);
+        explainer.look(&image);
+        let nodes = explainer.nodes();
+        // A batch norm that is folded into the layer before it leaves no map between them.
+        let is_folded = |place: usize| {
+            let mut readers = nodes.iter().filter(|node| node.inputs.contains(&place));
+            !keep_batch_norm
+                && readers.any(|node| matches!(node.operation, Operation::BatchNorm { .. }))
+        };
+        for (place, node) in nodes.iter().enumerate() {
+            let map = explainer.map(place).iter();
+            let largest = map.fold(0f32, |most, next| most.max(next.abs()));
+            if largest > f16::MAX.to_f32() && !is_folded(place) {
+                return Ok(Some(format!(
+                    "layer `{}` has values up to {largest:.0}, and numbers of 16 bits reach {}",
+                    node.name,
+                    f16::MAX
+                )));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// How many pictures get another class from `other` than from `expected`, without those whose two classes are equally likely within [`BOUND`].

@@ -66,7 +66,8 @@ pub(super) fn write(
         writer.values.push(value);
     }
     let last = graph.nodes.len() - 1;
-    Ok(writer.row(last, "/logits"))
+    // No layer has a name with a slash.
+    Ok(writer.row(last, "/image/logits"))
 }
 
 impl Writer<'_> {

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::view::View;
 use crate::onnx::constant::Constant;
-use crate::onnx::proto;
+use crate::onnx::proto::{self, attribute_type};
 
 /// A value while a file is read.
 #[derive(Clone, Debug)]
@@ -70,11 +70,21 @@ impl Call<'_> {
     }
 
     pub(super) fn int(&self, name: &str) -> Option<i64> {
-        self.attribute(name)?.i
+        let attribute = self.attribute(name)?;
+        match attribute.r#type {
+            Some(attribute_type::INT) => Some(attribute.i.unwrap_or(0)),
+            _ => attribute.i,
+        }
     }
 
     pub(super) fn float(&self, name: &str) -> Option<f32> {
-        self.attribute(name)?.f
+        let attribute = self.attribute(name)?;
+        // Some writers leave out a 0, or write a whole number.
+        match attribute.r#type {
+            Some(attribute_type::FLOAT) => Some(attribute.f.unwrap_or(0.0)),
+            Some(attribute_type::INT) => Some(attribute.i.unwrap_or(0) as f32),
+            _ => attribute.f,
+        }
     }
 
     pub(super) fn ints(&self, name: &str) -> Option<&[i64]> {

@@ -1,6 +1,8 @@
 //! Nodes that depend on constants only. Exporters compute sizes, axes and rearranged weights with them.
 mod sums;
 
+use std::collections::HashSet;
+
 use super::call::{Call, axes, axis, wanted_sizes};
 use crate::layers::addressable;
 use crate::onnx::constant::{Constant, Values};
@@ -63,7 +65,7 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
                 values: Values::Integers(vec![0; limited(&sizes)?]),
                 shape: sizes,
             };
-            arithmetic(input(0)?, &like, |a, _| Some(a), |a, _| Some(a))?
+            arithmetic(input(0)?, &like, |a, _| a, |a, _| Some(a))?
         }
         "Range" => range(input(0)?, input(1)?, input(2)?)?,
         "ConstantOfShape" => {
@@ -73,7 +75,7 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
                 (sizes.collect::<Result<_, _>>()).map_err(|_| "a size is negative")?;
             let count = limited(&shape)?;
             let value = match call.tensor("value") {
-                Some(tensor) => Constant::read(tensor, std::path::Path::new(""))?.values,
+                Some(tensor) => Constant::read(tensor, None)?.values,
                 None => Values::Floats(vec![0.0]),
             };
             let values = match value {
@@ -86,26 +88,24 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
             };
             Constant { shape, values }
         }
-        "Add" => arithmetic(input(0)?, input(1)?, |a, b| Some(a + b), i64::checked_add)?,
-        "Sub" => arithmetic(input(0)?, input(1)?, |a, b| Some(a - b), i64::checked_sub)?,
-        "Mul" => arithmetic(input(0)?, input(1)?, |a, b| Some(a * b), i64::checked_mul)?,
-        "Div" => arithmetic(input(0)?, input(1)?, |a, b| Some(a / b), i64::checked_div)?,
+        "Add" => arithmetic(input(0)?, input(1)?, |a, b| a + b, i64::checked_add)?,
+        "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::checked_sub)?,
+        "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::checked_mul)?,
+        "Div" => arithmetic(input(0)?, input(1)?, |a, b| a / b, i64::checked_div)?,
         "Pow" => {
             let whole = |a: i64, b: i64| a.checked_pow(u32::try_from(b).ok()?);
-            arithmetic(input(0)?, input(1)?, |a, b| Some(a.powf(b)), whole)?
+            let power = arithmetic(input(0)?, input(1)?, f32::powf, whole)?;
+            match input(0)?.as_integers() {
+                Some(_) => power.of_integers(),
+                None => power,
+            }
         }
-        "Max" if call.inputs.len() == 2 => arithmetic(
-            input(0)?,
-            input(1)?,
-            |a, b| Some(a.max(b)),
-            |a, b| Some(a.max(b)),
-        )?,
-        "Min" if call.inputs.len() == 2 => arithmetic(
-            input(0)?,
-            input(1)?,
-            |a, b| Some(a.min(b)),
-            |a, b| Some(a.min(b)),
-        )?,
+        "Max" if call.inputs.len() == 2 => {
+            arithmetic(input(0)?, input(1)?, f32::max, |a, b| Some(a.max(b)))?
+        }
+        "Min" if call.inputs.len() == 2 => {
+            arithmetic(input(0)?, input(1)?, f32::min, |a, b| Some(a.min(b)))?
+        }
         "MatMul" => sums::product(input(0)?, input(1)?)?,
         "ReduceSum" => sums::reduced(call, 0.0, |sum, next| sum + next)?,
         "ReduceMax" => sums::reduced(call, f32::NEG_INFINITY, f32::max)?,
@@ -116,12 +116,9 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
         "Exp" => each(input(0)?, f32::exp),
         "Floor" => each(input(0)?, f32::floor),
         "Ceil" => each(input(0)?, f32::ceil),
-        "Neg" => match &input(0)?.values {
-            Values::Floats(_) => each(input(0)?, |value| -value),
-            Values::Integers(values) => Constant {
-                shape: input(0)?.shape.clone(),
-                values: Values::Integers(values.iter().map(|value| value.wrapping_neg()).collect()),
-            },
+        "Neg" => match input(0)?.as_integers() {
+            None => each(input(0)?, |value| -value),
+            Some(_) => input(0)?.of_integers().map_integers(i64::wrapping_neg),
         },
         _ => return Ok(None),
     }))
@@ -188,8 +185,15 @@ pub(super) fn between(values: Vec<i64>, call: &Call) -> Constant {
 fn cast(constant: &Constant, to: Option<i64>) -> Result<Constant, String> {
     match to.and_then(|to| i32::try_from(to).ok()) {
         Some(data_type::FLOAT | data_type::DOUBLE | data_type::FLOAT16) => Ok(constant.of_floats()),
-        Some(data_type::INT64 | data_type::INT32 | data_type::UINT8 | data_type::BOOL) => {
-            Ok(constant.of_integers())
+        Some(data_type::INT64 | data_type::INT32) => Ok(constant.of_integers()),
+        // Of larger numbers the last eight bits.
+        Some(data_type::UINT8) => Ok(constant.of_integers().map_integers(|value| value & 0xff)),
+        Some(data_type::BOOL) => {
+            let truths = constant.to_floats().into_iter();
+            Ok(Constant {
+                shape: constant.shape.clone(),
+                values: Values::Integers(truths.map(|value| i64::from(value != 0.0)).collect()),
+            })
         }
         to => Err(format!(
             "it casts to the type {to:?} of ONNX, which hubel does not know"
@@ -240,8 +244,9 @@ fn concat(call: &Call) -> Result<Constant, String> {
         if !fits {
             return Err("its inputs have different sizes".into());
         }
-        shape[at] += part.shape[at];
+        shape[at] = shape[at].saturating_add(part.shape[at]);
     }
+    limited(&shape)?;
     let outer: usize = shape[..at].iter().product();
     let inner = |part: &Constant| part.shape[at..].iter().product::<usize>();
     if parts.iter().all(|part| part.as_integers().is_some()) {
@@ -315,10 +320,14 @@ pub(super) fn cuts(call: &Call, sizes: &[usize]) -> Result<Vec<Cut>, String> {
         return Err("its starts, ends, axes and steps differ in number".into());
     }
     let axes = axes(&along, sizes.len())?;
+    if axes.iter().collect::<HashSet<_>>().len() != axes.len() {
+        return Err("it names an axis twice".into());
+    }
     let cut = |((axis, step), (start, end)): ((usize, i64), (i64, i64))| {
         let size = sizes[axis] as i64;
         // Going backwards, the place before the first is −1.
         let (least, most) = if step < 0 { (-1, size - 1) } else { (0, size) };
+        let most = most.max(0);
         let place = |place: i64, least: i64| {
             let place = if place < 0 {
                 place.saturating_add(size)
@@ -342,7 +351,8 @@ pub(super) fn cuts(call: &Call, sizes: &[usize]) -> Result<Vec<Cut>, String> {
         Ok(Cut {
             axis,
             start: start.max(0) as usize,
-            count: count as usize,
+            // An empty axis has none, not even going backwards.
+            count: count.min(size as u64) as usize,
             step,
         })
     };
@@ -395,10 +405,9 @@ pub(super) fn flat_sizes(sizes: &[usize], at: i64) -> Result<Vec<usize>, String>
         Ok(at) if at == sizes.len() => at,
         _ => axis(at, sizes.len())?,
     };
-    Ok(vec![
-        sizes[..at].iter().product(),
-        sizes[at..].iter().product(),
-    ])
+    let product =
+        |sizes: &[usize]| addressable(sizes).ok_or("its result is larger than any memory");
+    Ok(vec![product(&sizes[..at])?, product(&sizes[at..])?])
 }
 
 pub(super) fn squeezed(sizes: &[usize], along: Option<&[i64]>) -> Result<Vec<usize>, String> {
@@ -438,7 +447,7 @@ fn each(constant: &Constant, function: fn(f32) -> f32) -> Constant {
 fn arithmetic(
     a: &Constant,
     b: &Constant,
-    floats: fn(f32, f32) -> Option<f32>,
+    floats: fn(f32, f32) -> f32,
     integers: fn(i64, i64) -> Option<i64>,
 ) -> Result<Constant, String> {
     let count = a.shape.len().max(b.shape.len());
@@ -477,8 +486,7 @@ fn arithmetic(
         }
         _ => {
             let (a, b) = (a.to_floats(), b.to_floats());
-            let values = pairs.filter_map(|(i, j)| floats(a[i], b[j]));
-            Values::Floats(values.collect())
+            Values::Floats(pairs.map(|(i, j)| floats(a[i], b[j])).collect())
         }
     };
     Ok(Constant { shape, values })

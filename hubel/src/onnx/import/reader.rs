@@ -7,7 +7,7 @@ mod pairs;
 mod views;
 mod windows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::call::{Call, UNKNOWN, Value};
@@ -16,9 +16,10 @@ use super::view::{OPEN_BATCH, View};
 use super::{Image, folding};
 use crate::Shape;
 use crate::layers::{Activation, Layer};
+use crate::memory;
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::file::{self, Source};
-use crate::onnx::proto;
+use crate::onnx::proto::{self, data_type};
 
 /// The state of reading.
 pub(super) struct Reader<'s> {
@@ -28,6 +29,10 @@ pub(super) struct Reader<'s> {
     pub(super) values: HashMap<&'s str, Value>,
     /// Images of a batch.
     batch: usize,
+    /// Whether the image has whole numbers. A cast of them to floats is a node of its own, so that they can be told apart.
+    is_image_whole: bool,
+    /// Numbers of the weights of all layers.
+    weights: usize,
     /// How many values nodes may still read and compute for constants.
     to_compute: usize,
     /// Why nodes were refused.
@@ -44,9 +49,13 @@ const NO_OPERATOR: &str = "hubel does not have this operator";
 type Outcome = Result<View, String>;
 
 impl<'s> Reader<'s> {
-    /// A reader of a file, which knows the constants of its graph and the image.
-    pub(super) fn new(source: &'s Source, image: &Image<'s>) -> Result<Self, String> {
-        let mut reader = Self::of_constants(source, MOST_COMPUTED)?;
+    /// A reader of these nodes of a file, which knows their constants and the image.
+    pub(super) fn new(
+        source: &'s Source,
+        nodes: &[&'s proto::Node],
+        image: &Image<'s>,
+    ) -> Result<Self, String> {
+        let mut reader = Self::of_constants(source, nodes, MOST_COMPUTED)?;
         reader.draft.push(Node {
             operation: Operation::Image,
             inputs: Vec::new(),
@@ -55,24 +64,34 @@ impl<'s> Reader<'s> {
             source: "the input".into(),
             label: None,
         });
-        reader.batch = image.batch;
+        (reader.batch, reader.is_image_whole) = (image.batch, image.is_whole);
         (reader.values).insert(image.name, Value::View(image.view()));
         Ok(reader)
     }
 
-    /// A reader of a file, which knows the constants of its graph; nodes may read and compute `to_compute` values for others.
-    pub(super) fn of_constants(source: &'s Source, to_compute: usize) -> Result<Self, String> {
+    /// A reader of these nodes of a file, which knows their constants; nodes may read and compute `to_compute` values for others.
+    pub(super) fn of_constants(
+        source: &'s Source,
+        nodes: &[&'s proto::Node],
+        to_compute: usize,
+    ) -> Result<Self, String> {
+        let needed = nodes.iter().flat_map(|node| &node.input);
+        let needed: HashSet<&str> = needed.map(String::as_str).collect();
         let mut values = HashMap::new();
         for tensor in &source.graph.initializer {
-            let constant = Rc::new(source.constant(tensor)?);
             let name = tensor.name.as_deref().unwrap_or_default();
-            values.insert(name, Value::Constant(constant));
+            if needed.contains(name) {
+                let constant = Rc::new(source.constant(tensor)?);
+                values.insert(name, Value::Constant(constant));
+            }
         }
         Ok(Self {
             source,
             draft: Draft::default(),
             values,
             batch: OPEN_BATCH,
+            is_image_whole: false,
+            weights: 0,
             to_compute,
             problems: Vec::new(),
         })
@@ -202,8 +221,26 @@ impl<'s> Reader<'s> {
 
     /// The only result of a node that reads a map.
     fn view(&mut self, call: &Call) -> Outcome {
+        let shows_whole =
+            |input: &Option<Value>| matches!(input, Some(Value::View(view)) if self.is_whole(view));
+        let keeps_values = matches!(
+            call.kind(),
+            "Identity"
+                | "Cast"
+                | "CastLike"
+                | "Gather"
+                | "Reshape"
+                | "Flatten"
+                | "Squeeze"
+                | "Unsqueeze"
+                | "Transpose"
+        );
+        if !keeps_values && call.inputs.iter().any(shows_whole) {
+            return Err("it computes with bytes, and hubel computes with floats; cast the input to floats first".into());
+        }
         match call.kind() {
-            "Identity" | "Cast" | "CastLike" => Ok(call.view(0)?.clone()),
+            "Identity" => Ok(call.view(0)?.clone()),
+            "Cast" | "CastLike" => self.cast(call),
             "Dropout" => self.dropout(call),
             "Conv" => self.conv(call),
             "Gemm" => self.gemm(call),
@@ -211,8 +248,8 @@ impl<'s> Reader<'s> {
             "BatchNormalization" => self.batch_norm(call),
             "LayerNormalization" => self.layer_norm(call),
             "MaxPool" | "AveragePool" => self.pool(call),
-            "GlobalAveragePool" => self.global(call, Layer::GlobalAvgPool),
-            "GlobalMaxPool" => self.global(call, Layer::GlobalMaxPool),
+            "GlobalAveragePool" => self.layer(call, Layer::GlobalAvgPool, Vec::new()),
+            "GlobalMaxPool" => self.layer(call, Layer::GlobalMaxPool, Vec::new()),
             "ReduceMean" => self.reduced(call, Layer::GlobalAvgPool),
             "ReduceMax" => self.reduced(call, Layer::GlobalMaxPool),
             "Pad" => self.pad(call),
@@ -290,6 +327,38 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Whether a view shows the whole numbers of the image.
+    fn is_whole(&self, view: &View) -> bool {
+        self.is_image_whole && view.node == 0
+    }
+
+    /// A cast of a map, which has floats, or of the bytes of the image.
+    fn cast(&mut self, call: &Call) -> Outcome {
+        let view = call.view(0)?;
+        let is_to_whole = match (call.kind(), call.inputs.get(1)) {
+            ("Cast", _) => {
+                let to = call.int("to").and_then(|to| i32::try_from(to).ok());
+                let floats = [
+                    data_type::FLOAT,
+                    data_type::FLOAT16,
+                    data_type::BFLOAT16,
+                    data_type::DOUBLE,
+                ];
+                to.is_none_or(|to| !floats.contains(&to))
+            }
+            (_, Some(Some(Value::View(like)))) => self.is_whole(like),
+            (_, Some(Some(Value::Constant(like)))) => like.as_integers().is_some(),
+            _ => false,
+        };
+        match (self.is_whole(view), is_to_whole) {
+            (false, false) => Ok(view.clone()),
+            (true, false) => self.elementwise(call, Operation::Affine(Affine::of(1.0, 0.0))),
+            (_, true) => {
+                Err("it makes whole numbers of a map, and hubel computes with floats".into())
+            }
+        }
+    }
+
     /// Adds a node that keeps the places of its input; the view of it.
     fn elementwise(&mut self, call: &Call, operation: Operation) -> Outcome {
         let view = call.view(0)?.clone();
@@ -328,7 +397,14 @@ impl<'s> Reader<'s> {
         input: usize,
         tensors: Vec<(&'static str, Vec<f32>)>,
     ) -> Result<usize, String> {
-        let label = label::label(call, 1).filter(|_| !tensors.is_empty());
+        let label = label::label(call).filter(|_| !tensors.is_empty());
+        // A short file may use a constant many times.
+        self.weights += tensors
+            .iter()
+            .map(|(_, values)| values.len())
+            .sum::<usize>();
+        memory::check_weights(self.weights.saturating_mul(size_of::<f32>()))
+            .map_err(|error| error.to_string())?;
         let shape = self.draft.resolve(&layer, input)?;
         let node = self.push(call, Operation::Layer(layer), vec![input], shape);
         let added = &mut self.draft.nodes[node];
@@ -341,6 +417,9 @@ impl<'s> Reader<'s> {
     }
 
     fn dropout(&mut self, call: &Call) -> Outcome {
+        if self.is_training_of_old(call) {
+            return Err(IN_TRAINING.into());
+        }
         let trains = call.constant(2)?.and_then(|mode| mode.single());
         if trains.is_some_and(|mode| mode != 0.0) {
             return Err(IN_TRAINING.into());
@@ -352,6 +431,11 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Whether a node of batch norm or dropout is in training mode by the rules before version 7 of the operators.
+    fn is_training_of_old(&self, call: &Call) -> bool {
+        self.source.version < 7 && call.int("is_test").unwrap_or(0) == 0
+    }
+
     /// Input 0 as a map: the node and its shape.
     fn map(&self, call: &Call) -> Result<(usize, Shape), String> {
         let view = call.view(0)?;
@@ -360,8 +444,6 @@ impl<'s> Reader<'s> {
             return Ok((view.node, shape));
         }
         Err(match view.axes.len() {
-            3 => "hubel reads layers of pictures, and this one has one axis beside its channels"
-                .into(),
             5 => "hubel reads layers of pictures, and this one has three axes beside its channels"
                 .into(),
             _ => format!(
@@ -380,6 +462,15 @@ impl<'s> Reader<'s> {
     ) -> Outcome {
         let (input, _) = self.map(call)?;
         let node = self.push_layer(call, layer, input, tensors)?;
-        Ok(View::of(node, self.draft.shape(node), self.batch))
+        self.shown(call, node)
+    }
+
+    /// The map of a node with the axes that the map at input 0 has: those of a picture, or of a single row.
+    fn shown(&self, call: &Call, node: usize) -> Outcome {
+        let view = View::of(node, self.draft.shape(node), self.batch);
+        Ok(match call.view(0)?.axes.len() {
+            3 => view.without_rows(),
+            _ => view,
+        })
     }
 }

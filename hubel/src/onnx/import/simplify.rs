@@ -176,7 +176,7 @@ fn activation_by(draft: &Draft, gate: usize) -> Option<(Activation, usize, f32)>
         Operation::Erf if is_close(scale, shift) => {
             let (slope, none) = single(&draft.nodes[of].operation)?;
             // In files of 16 bits, 1/√2 is 0.70703.
-            let is_root = (slope - std::f32::consts::FRAC_1_SQRT_2).abs() < 1e-3;
+            let is_root = (slope - std::f32::consts::FRAC_1_SQRT_2).abs() < 2e-4;
             let is_gate = is_root && none == 0.0;
             is_gate.then(|| (Activation::Gelu, draft.nodes[of].inputs[0], 2.0 * shift))
         }
@@ -215,7 +215,7 @@ fn join(draft: &mut Draft, readers: &[usize], node: usize) {
     draft.nodes[node].inputs = draft.nodes[before].inputs.clone();
 }
 
-/// No value of a network lies beyond.
+/// A limit that is not there: values of networks are nearer.
 const FAR: f32 = 1e30;
 
 /// The limits of a node that limits its input.
@@ -299,9 +299,13 @@ fn padding(draft: &mut Draft, output: usize) {
         let reading: Vec<usize> = (pad + 1..draft.nodes.len())
             .filter(|node| draft.nodes[*node].inputs.contains(&pad))
             .collect();
-        let padded: Option<Vec<Layer>> = (reading.iter())
-            .map(|node| with_padding(&draft.nodes[*node].operation, sides, mode, is_positive))
-            .collect();
+        let padded = |node: &usize| {
+            let layer = with_padding(&draft.nodes[*node].operation, sides, mode, is_positive)?;
+            // A last window that begins in the padding of a layer is left out.
+            let shape = draft.resolve(&layer, before).ok();
+            (shape == Some(draft.shape(*node))).then_some(layer)
+        };
+        let padded: Option<Vec<Layer>> = reading.iter().map(padded).collect();
         let Some(padded) = padded.filter(|_| pad != output) else {
             continue;
         };

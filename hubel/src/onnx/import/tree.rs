@@ -110,6 +110,7 @@ impl Maker<'_> {
             at = self.dominators[at];
         }
         let mut items: Vec<Item> = Vec::new();
+        let mut taken = BTreeMap::new();
         let mut last_label = String::new();
         for &end in ends.iter().rev() {
             if self.is_placed[end] || self.depth > DEEPEST {
@@ -121,9 +122,12 @@ impl Maker<'_> {
             match &item.label {
                 Some(label) => last_label.clone_from(label),
                 None if in_branch && !last_label.is_empty() => {
-                    item.label = Some(following(&last_label, &item, &items));
+                    item.label = Some(following(&last_label, &item, &mut taken));
                 }
                 None => {}
+            }
+            if let Some(label) = &item.label {
+                taken.entry(label.clone()).or_insert(2);
             }
             items.push(item);
         }
@@ -225,8 +229,9 @@ fn in_text_order(node: &Node, from: usize) -> Vec<usize> {
     inputs
 }
 
-/// A label for a layer without one, from that of a layer before it: `conv1.relu`.
-fn following(label: &str, item: &Item, before: &[Item]) -> String {
+/// A label for a layer without one, from that of a layer before it: `conv1.relu`. `taken` are the labels before it, each with the number of the next one of
+/// its name.
+fn following(label: &str, item: &Item, taken: &mut BTreeMap<String, usize>) -> String {
     let kind = match &item.block {
         Block::Layer(layer) => {
             let text = layer.to_string();
@@ -237,14 +242,16 @@ fn following(label: &str, item: &Item, before: &[Item]) -> String {
         _ => "concat".to_owned(),
     };
     let name = format!("{label}.{kind}");
-    let is_taken = |name: &str| {
-        before
-            .iter()
-            .any(|item| item.label.as_deref() == Some(name))
+    let Some(mut number) = taken.get(&name).copied() else {
+        return name;
     };
-    let numbered = (2..).map(|number| format!("{name}{number}"));
-    let mut names = std::iter::once(name.clone()).chain(numbered);
-    names.find(|name| !is_taken(name)).unwrap_or(name)
+    let mut numbered = format!("{name}{number}");
+    while taken.contains_key(&numbered) {
+        number += 1;
+        numbered = format!("{name}{number}");
+    }
+    taken.insert(name, number + 1);
+    numbered
 }
 
 /// What all labels of the branches begin with; it is taken out of them.

@@ -64,13 +64,23 @@ impl View {
         self.axes.iter().map(|parts| size(parts)).collect()
     }
 
-    /// Whether it shows a map of this shape as `[n, c, h, w]`.
+    /// Whether it shows a map of this shape as `[n, c, h, w]`, or one of a single row as `[n, c, w]`.
     pub(super) fn is_map(&self, shape: Shape) -> bool {
-        matches!(&self.axes[..], [batch, channels, rows, columns]
-            if is_batch(batch)
-                && *channels == whole(Axis::Channel, shape.channels)
-                && *rows == whole(Axis::Row, shape.height)
-                && *columns == whole(Axis::Column, shape.width))
+        let (batch, channels, rows, columns) = match &self.axes[..] {
+            [batch, channels, rows, columns] => (batch, channels, &rows[..], columns),
+            [batch, channels, columns] => (batch, channels, &[][..], columns),
+            _ => return false,
+        };
+        is_batch(batch)
+            && *channels == whole(Axis::Channel, shape.channels)
+            && *rows == whole(Axis::Row, shape.height)
+            && *columns == whole(Axis::Column, shape.width)
+    }
+
+    /// Without the axis of the rows, which have the size 1.
+    pub(super) fn without_rows(mut self) -> Self {
+        self.axes.remove(2);
+        self
     }
 
     /// Whether its last axis holds all channels of a map of this shape, and the others hold the batch and its places.
@@ -174,20 +184,28 @@ impl View {
     }
 }
 
+/// The longest row of a map that is followed: a short file must not fill the memory.
+const LONGEST: usize = 1 << 26;
+
 /// For each value of a row with these parts, its index in the same map flattened as `[c, h, w]`.
-pub(super) fn order_of(row: &[Part], shape: Shape) -> Vec<usize> {
+pub(super) fn order_of(row: &[Part], shape: Shape) -> Result<Vec<usize>, String> {
+    if shape.len() > LONGEST {
+        return Err(format!(
+            "it reads a map of {shape} as one row, which is too long"
+        ));
+    }
     let step = |axis| match axis {
         Axis::Channel => shape.height * shape.width,
         Axis::Row => shape.width,
         Axis::Batch | Axis::Column => 1,
     };
-    row.iter().fold(vec![0], |places, part| {
+    Ok(row.iter().fold(vec![0], |places, part| {
         let steps = (0..part.size).map(|place| place * part.stride * step(part.axis));
         let steps: Vec<usize> = steps.collect();
         (places.iter())
             .flat_map(|place| steps.iter().map(move |step| place + step))
             .collect()
-    })
+    }))
 }
 
 fn size(parts: &[Part]) -> usize {
@@ -243,7 +261,7 @@ mod tests {
         let joined = shuffled.reshaped(&[OPEN_BATCH, 6, 3, 4]).unwrap();
         assert_eq!(joined.sizes(), view().sizes());
         assert!(!joined.is_map(SHAPE));
-        let channels = order_of(&joined.axes[1], Shape::new(1, 1, 6));
+        let channels = order_of(&joined.axes[1], Shape::new(1, 1, 6)).unwrap();
         assert_eq!(channels, [0, 3, 1, 4, 2, 5]);
         assert_eq!(joined.shuffle(6), Some((1, 2)));
         assert_eq!(
@@ -259,11 +277,11 @@ mod tests {
     #[test]
     fn a_row_knows_the_order_of_its_values() {
         let row = view().reshaped(&[OPEN_BATCH, 72]).unwrap().row().unwrap();
-        assert_eq!(order_of(&row, SHAPE), (0..72).collect::<Vec<_>>());
+        assert_eq!(order_of(&row, SHAPE).unwrap(), (0..72).collect::<Vec<_>>());
         let last = view().transposed(&[0, 2, 3, 1]).unwrap();
         assert!(last.ends_in_channels(SHAPE));
         let row = last.reshaped(&[OPEN_BATCH, 72]).unwrap().row().unwrap();
-        let order = order_of(&row, SHAPE);
+        let order = order_of(&row, SHAPE).unwrap();
         // Channels are innermost: the second value is that of channel 1, at the same place.
         assert_eq!(order[..3], [0, 12, 24]);
         assert_eq!(order[6], 1);

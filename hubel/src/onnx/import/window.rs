@@ -12,29 +12,48 @@ pub(super) struct Windows {
     pub(super) round: Round,
 }
 
-/// The windows of a node with kernels of this size.
-pub(super) fn read(call: &Call, kernel: [usize; 2], input: Shape) -> Result<Windows, String> {
-    let pair = |name: &str| match call.ints(name) {
-        None => Ok([1; 2]),
-        Some(&[height, width]) => sizes([height, width], name),
-        Some(other) => Err(format!("its {name} are {other:?}, and hubel needs two")),
-    };
-    if let Some(given) = call.ints("kernel_shape")
-        && given != kernel.map(|size| size as i64)
+/// The sizes of an attribute for rows and columns; of maps of a single row, which have one axis, it has one size.
+fn pair(call: &Call, axes: usize, name: &str) -> Result<Option<[usize; 2]>, String> {
+    match (call.ints(name), axes) {
+        (None, _) => Ok(None),
+        (Some(&[height, width]), 2) => sizes([height, width], name).map(Some),
+        (Some(&[width]), 1) => sizes([1, width], name).map(Some),
+        (Some(other), _) => Err(format!(
+            "its `{name}` is {other:?}, and its input has {axes} axes beside its channels"
+        )),
+    }
+}
+
+/// The windows of a node with kernels of this size, whose input has this number of axes beside its channels.
+pub(super) fn read(
+    call: &Call,
+    axes: usize,
+    kernel: [usize; 2],
+    input: Shape,
+) -> Result<Windows, String> {
+    if let Some(given) = pair(call, axes, "kernel_shape")?
+        && given != kernel
     {
         return Err(format!(
             "its kernel is {given:?}, and its weights are for {kernel:?}"
         ));
     }
-    let (stride, dilation) = (pair("strides")?, pair("dilations")?);
+    let [stride, dilation] = ["strides", "dilations"]
+        .map(|name| Ok::<_, String>(pair(call, axes, name)?.unwrap_or([1; 2])));
+    let (stride, dilation) = (stride?, dilation?);
     let size = [input.height, input.width];
     let padding = match call.text("auto_pad") {
-        None | Some("NOTSET") => match call.ints("pads") {
-            None => Padding::default(),
-            Some(&[top, left, bottom, right]) => {
+        None | Some("NOTSET") => match (call.ints("pads"), axes) {
+            (None, _) => Padding::default(),
+            (Some(&[top, left, bottom, right]), 2) => {
                 Padding::Sides(sizes([top, bottom, left, right], "pads")?)
             }
-            Some(other) => return Err(format!("its pads are {other:?}, and hubel needs four")),
+            (Some(&[left, right]), 1) => Padding::Sides(sizes([0, 0, left, right], "pads")?),
+            (Some(other), _) => {
+                return Err(format!(
+                    "its `pads` is {other:?}, and its input has {axes} axes beside its channels"
+                ));
+            }
         },
         Some("VALID") => Padding::default(),
         Some("SAME_UPPER") => Padding::Same,
@@ -68,11 +87,9 @@ pub(super) fn read(call: &Call, kernel: [usize; 2], input: Shape) -> Result<Wind
 }
 
 /// The pooling of a node.
-pub(super) fn pool(call: &Call, input: Shape) -> Result<Pool, String> {
-    let Some(&[height, width]) = call.ints("kernel_shape") else {
-        return Err("its kernel must have two sizes".into());
-    };
-    let windows = read(call, sizes([height, width], "kernel_shape")?, input)?;
+pub(super) fn pool(call: &Call, axes: usize, input: Shape) -> Result<Pool, String> {
+    let kernel = pair(call, axes, "kernel_shape")?.ok_or("its kernel is missing")?;
+    let windows = read(call, axes, kernel, input)?;
     if windows.dilation != [1; 2] {
         return Err("hubel does not dilate pooling".into());
     }
@@ -90,38 +107,29 @@ pub(super) fn pool(call: &Call, input: Shape) -> Result<Pool, String> {
     })
 }
 
-/// The sides `[top, bottom, left, right]` and values of Pad.
-pub(super) fn pad(call: &Call) -> Result<([usize; 4], PaddingMode), String> {
+/// The sides `[top, bottom, left, right]` and values of Pad, whose input has this number of axes.
+pub(super) fn pad(call: &Call, count: usize) -> Result<([usize; 4], PaddingMode), String> {
     let pads = call.ints_of("pads", 1)?.ok_or("its pads are missing")?;
-    let axes = call.constant(3)?.and_then(|axes| axes.as_integers());
-    let pads: [i64; 8] = match (&pads[..], axes) {
-        (pads, None) => pads
-            .try_into()
-            .map_err(|_| "hubel pads maps with four axes")?,
-        (pads, Some(axes)) if pads.len() == 2 * axes.len() => {
-            let mut all = [0; 8];
-            for (place, &axis) in axes.iter().enumerate() {
-                let axis = super::call::axis(axis, 4)?;
-                all[axis] = pads[place];
-                all[axis + 4] = pads[place + axes.len()];
-            }
-            all
-        }
-        _ => return Err("its pads and axes differ in number".into()),
+    let along: Vec<i64> = match call.constant(3)?.and_then(|axes| axes.as_integers()) {
+        Some(axes) => axes.to_vec(),
+        None => (0..count as i64).collect(),
     };
-    let [
-        before_n,
-        before_c,
-        top,
-        left,
-        after_n,
-        after_c,
-        bottom,
-        right,
-    ] = pads;
-    if [before_n, before_c, after_n, after_c] != [0; 4] {
-        return Err("hubel pads rows and columns, and this node pads images or channels".into());
+    if pads.len() != 2 * along.len() {
+        return Err("its pads and axes differ in number".into());
     }
+    // Before and after each axis: images, channels, rows, columns.
+    let mut sides = [[0; 2]; 4];
+    for (place, &axis) in along.iter().enumerate() {
+        // A map of a single row has no axis for its rows.
+        let axis = match super::call::axis(axis, count)? {
+            2 if count == 3 => 3,
+            axis => axis,
+        };
+        sides[axis] = [pads[place], pads[place + along.len()]];
+    }
+    let [[0, 0], [0, 0], [top, bottom], [left, right]] = sides else {
+        return Err("hubel pads rows and columns, and this node pads images or channels".into());
+    };
     let sides = sizes([top, bottom, left, right], "pads")?;
     let mode = match call.text("mode").unwrap_or("constant") {
         "constant" => match call.float_of("value", 2)?.unwrap_or(0.0) {

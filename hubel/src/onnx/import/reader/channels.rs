@@ -103,6 +103,11 @@ impl Reader<'_> {
         if views.len() == 1 {
             return Ok(first);
         }
+        let mut nodes: Vec<usize> = views.iter().map(|view| view.node).collect();
+        nodes.sort_unstable();
+        if nodes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("it takes the same map twice, which hubel's concatenations do not".into());
+        }
         let along = axis(call.int("axis").unwrap_or(1), first.axes.len())?;
         let mut channels = 0;
         for view in &views {

@@ -1,9 +1,9 @@
 //! The names that layers have in the program that wrote the file.
 use super::super::call::Call;
 
-/// The name that the weights at input `place` have in the program that wrote the file, without `.weight`.
-pub(super) fn label(call: &Call, place: usize) -> Option<String> {
-    let name = call.input_name(place);
+/// The name that the weights of a node have in the program that wrote the file, without `.weight`.
+pub(super) fn label(call: &Call) -> Option<String> {
+    let name = call.input_name(1);
     let name = name
         .strip_suffix(".weight")
         .map(str::to_owned)

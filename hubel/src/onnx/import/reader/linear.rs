@@ -15,17 +15,18 @@ impl Reader<'_> {
     pub(super) fn flattened(&mut self, call: &Call, place: usize) -> Outcome {
         let view = call.view(place)?.clone();
         let shape = self.draft.shape(view.node);
-        let Some(row) = view.row().filter(|_| !shape.is_row()) else {
+        let Some(row) = view.row() else {
             return Ok(view);
         };
-        if order_of(&row, shape)
-            .into_iter()
-            .enumerate()
-            .any(|(place, value)| place != value)
-        {
-            return Err("its input is a map that was flattened in another order than channels, rows, columns".into());
+        let is_in_order = match shape.is_row() {
+            true => row == whole(Axis::Channel, shape.channels),
+            false => order_of(&row, shape)?.into_iter().eq(0..shape.len()),
+        };
+        match (is_in_order, shape.is_row()) {
+            (false, _) => Err("its input is a map that was flattened in another order than channels, rows, columns".into()),
+            (true, true) => Ok(view),
+            (true, false) => Ok(self.flatten(call, &view, shape)),
         }
-        Ok(self.flatten(call, &view, shape))
     }
 
     /// The view of the row of a flatten layer, which all readers of the row share.
@@ -65,11 +66,14 @@ impl Reader<'_> {
         let alpha = call.float("alpha").unwrap_or(1.0);
         let beta = call.float("beta").unwrap_or(1.0);
         let bias = call.constant(2)?.map(|bias| {
-            let bias = bias.to_floats();
-            bias.into_iter()
-                .map(|value| beta * value)
-                .collect::<Vec<f32>>()
+            let is_for_outputs = matches!(bias.shape[..], [] | [_] | [1, _]);
+            let values = bias.to_floats().into_iter().map(|value| beta * value);
+            match is_for_outputs {
+                true => Ok(values.collect::<Vec<f32>>()),
+                false => Err("its bias has one value for each image"),
+            }
         });
+        let bias = bias.transpose()?;
         self.linear(call, &matrix, alpha, bias)
     }
 
@@ -124,7 +128,7 @@ impl Reader<'_> {
         let (view, rows) = match (is_row, view.row()) {
             (true, Some(row)) => {
                 let mut rows = vec![0; inputs];
-                let order = order_of(&row, shape);
+                let order = order_of(&row, shape)?;
                 if order.len() != shape.len() {
                     return Err("it reads a part of a map".into());
                 }

@@ -8,8 +8,19 @@ use crate::layers::{Layer, LocalResponse};
 
 impl Reader<'_> {
     pub(super) fn batch_norm(&mut self, call: &Call) -> Outcome {
-        if call.int("training_mode").unwrap_or(0) != 0 {
+        // Before version 14, more results than the first meant training.
+        let results = call.node.output.iter().skip(1);
+        let has_statistics = results.clone().any(|name| !name.is_empty());
+        if call.int("training_mode").unwrap_or(0) != 0
+            || self.is_training_of_old(call)
+            || self.source.version < 14 && has_statistics
+        {
             return Err(IN_TRAINING.into());
+        }
+        if call.int("spatial").unwrap_or(1) == 0 {
+            return Err(
+                "it normalises each place of a map on its own, and hubel each channel".into(),
+            );
         }
         let names = ["weight", "bias", "running_mean", "running_var"];
         let tensors = (names.into_iter().zip(1..))
@@ -20,7 +31,8 @@ impl Reader<'_> {
         let layer = Layer::BatchNorm { epsilon, momentum };
         let view = self.flattened(call, 0)?;
         let shape = self.draft.shape(view.node);
-        if !view.is_map(shape) && view.row().is_none() {
+        let channels = whole(Axis::Channel, shape.channels);
+        if !view.is_map(shape) && view.row() != Some(channels) {
             return Err("its input is a map whose channels are not its second axis".into());
         }
         if tensors

@@ -46,7 +46,10 @@ impl Reader<'_> {
         let mut sum = self.flattened(call, 0)?;
         for place in 1..call.inputs.len() {
             let (_, other) = self.pair(call, [0, place])?;
-            sum = self.combined(call, Operation::Add, &sum, &other);
+            sum = match sum.node == other.node {
+                true => self.elementwise_of(call, sum, Operation::Affine(Affine::of(2.0, 0.0))),
+                false => self.combined(call, Operation::Add, &sum, &other),
+            };
         }
         Ok(sum)
     }
@@ -77,10 +80,14 @@ impl Reader<'_> {
             return self.affine(call, place, |value| (value, 0.0), &constant);
         }
         let [a, b] = [self.flattened(call, 0)?, self.flattened(call, 1)?];
+        if a == b {
+            return Ok(self.elementwise_of(call, a, Operation::Square));
+        }
         for (map, factors) in [(&a, &b), (&b, &a)] {
             let [shape, of_factors] = [map, factors].map(|view| self.draft.shape(view.node));
             let is_whole = map.axes == factors.axes && shape == of_factors;
-            let for_channels = map.is_map(shape)
+            let for_channels = map.axes.len() == factors.axes.len()
+                && map.is_map(shape)
                 && factors.is_map(of_factors)
                 && of_factors == Shape::new(1, 1, shape.channels);
             if is_whole || for_channels {
@@ -126,9 +133,10 @@ impl Reader<'_> {
             _ => self.flattened(call, place)?,
         };
         let channels = self.draft.shape(view.node).channels;
-        if constant.values.len() > 1 {
+        if constant.values.len() != 1 {
             let along = channel_axis(call, constant, view.axes.len())?;
-            if view.shows(Axis::Channel, channels) != Some(along) {
+            let is_of_channels = constant.values.len() == channels;
+            if !is_of_channels || view.shows(Axis::Channel, channels) != Some(along) {
                 return Err(format!(
                     "its constant of the shape {:?} is not one value for each channel",
                     constant.shape

@@ -11,12 +11,26 @@ impl Reader<'_> {
     pub(super) fn conv(&mut self, call: &Call) -> Outcome {
         let (_, input) = self.map(call)?;
         let weights = call.needed(1)?;
-        let &[filters, channels, height, width] = &weights.shape[..] else {
-            return Err(format!(
-                "its weights have the shape {:?}, and hubel needs four axes",
-                weights.shape
-            ));
+        let (filters, channels, kernel) = match weights.shape[..] {
+            [filters, channels, height, width] => (filters, channels, vec![height, width]),
+            [filters, channels, width] => (filters, channels, vec![width]),
+            _ => {
+                return Err(format!(
+                    "its weights have the shape {:?}, and hubel needs three or four axes",
+                    weights.shape
+                ));
+            }
         };
+        let axes = call.view(0)?.axes.len() - 2;
+        if kernel.len() != axes {
+            return Err(format!(
+                "its kernel is {kernel:?}, and its input has {axes} axes beside its channels"
+            ));
+        }
+        let kernel = [
+            *kernel.first().filter(|_| axes == 2).unwrap_or(&1),
+            kernel[axes - 1],
+        ];
         let groups = call.int("group").unwrap_or(1);
         let groups = usize::try_from(groups).map_err(|_| format!("it has {groups} groups"))?;
         if channels.checked_mul(groups) != Some(input.channels) {
@@ -29,7 +43,7 @@ impl Reader<'_> {
         if bias.as_ref().is_some_and(|bias| bias.len() != filters) {
             return Err(format!("its bias does not have {filters} values"));
         }
-        let windows = window::read(call, [height, width], input)?;
+        let windows = window::read(call, axes, kernel, input)?;
         let conv = Conv {
             kernel: windows.kernel,
             stride: windows.stride,
@@ -48,13 +62,13 @@ impl Reader<'_> {
 
     pub(super) fn pool(&mut self, call: &Call) -> Outcome {
         let (_, input) = self.map(call)?;
-        let pool = window::pool(call, input)?;
+        let pool = window::pool(call, call.view(0)?.axes.len() - 2, input)?;
         self.layer(call, pool.into(), Vec::new())
     }
 
     pub(super) fn pad(&mut self, call: &Call) -> Outcome {
         let (node, shape) = self.map(call)?;
-        let (sides, mode) = window::pad(call)?;
+        let (sides, mode) = window::pad(call, call.view(0)?.axes.len())?;
         let [top, bottom, left, right] = sides;
         let padded = Shape {
             height: shape.height + top + bottom,
@@ -64,11 +78,7 @@ impl Reader<'_> {
         addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
         let pad = Operation::Pad { sides, mode };
         let node = self.push(call, pad, vec![node], padded);
-        Ok(View::of(node, padded, self.batch))
-    }
-
-    pub(super) fn global(&mut self, call: &Call, layer: Layer) -> Outcome {
-        self.layer(call, layer, Vec::new())
+        self.shown(call, node)
     }
 
     /// A mean or maximum over rows and columns.
@@ -76,9 +86,13 @@ impl Reader<'_> {
         let view = call.view(0)?.clone();
         let shape = self.draft.shape(view.node);
         let count = view.axes.len();
-        let along = call
-            .ints_of("axes", 1)?
-            .ok_or("hubel reduces rows and columns, and this node reduces all axes")?;
+        let along = call.ints_of("axes", 1)?.unwrap_or_default();
+        if along.is_empty() && call.int("noop_with_empty_axes") == Some(1) {
+            return Ok(view);
+        }
+        if along.is_empty() {
+            return Err("hubel reduces rows and columns, and this node reduces all axes".into());
+        }
         let along = axes(&along, count)?;
         let reduced: Vec<Part> = along
             .iter()
