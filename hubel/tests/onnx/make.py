@@ -249,7 +249,7 @@ def by_hand():
          constant("v", 4, 4 * 7 * 6)], input=("image", TensorProto.FLOAT, [1, 3, 9, 8]), save_as_external_data=True, location="external.bin", size_threshold=100)
 
 
-def constants(cases=500):
+def constants(cases=800):
     """One file with many small nodes on constants, and ONNX Runtime's values of those that it computes, by their names."""
     random = np.random.default_rng(5)
     folder = os.path.join(FOLDER, "constants")
@@ -257,7 +257,7 @@ def constants(cases=500):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     kinds = ("Slice Gather Concat Transpose Squeeze Unsqueeze Reshape Flatten Expand Range Shape Size Add Sub Mul Div Pow Max Min ConstantOfShape Cast Neg Floor Ceil Abs Exp "
-             "Sqrt Log Reciprocal MatMul ReduceSum ReduceMax").split()
+             "Sqrt Log Reciprocal MatMul ReduceSum ReduceMax ReduceMin ReduceMean ReduceProd Clip Equal Greater GreaterOrEqual Less LessOrEqual And Or Not Where").split()
     nodes, tensors, expected = [], [], {}
     for case in range(cases):
         kind, name = kinds[case % len(kinds)], f"{case}"
@@ -305,10 +305,20 @@ def constants(cases=500):
             given = [random.standard_normal([*batch, rows, between]).astype(np.float32), random.standard_normal([between, columns]).astype(np.float32)]
         elif kind == "ReduceSum":
             given, settings = [first, some(-2, 3)] if random.random() < 0.8 else [first], {"keepdims": int(random.integers(2))}
-        elif kind == "ReduceMax":
+        elif kind in ("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"):
             settings = {"keepdims": int(random.integers(2))}
             if random.random() < 0.8:
                 settings["axes"] = [int(random.integers(-2, 3))]
+        elif kind == "Clip":
+            given += [np.asarray(value, first.dtype) for value in (-1, 2)]
+        elif kind in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
+            given.append(np.roll(first, 1) if random.random() < 0.5 else np.asarray(0, first.dtype))
+        elif kind in ("And", "Or"):
+            given = [first > 0, np.roll(first, 1) > 0]
+        elif kind == "Not":
+            given = [first > 0]
+        elif kind == "Where":
+            given = [first > 0, first, np.asarray(7, first.dtype)]
         elif kind in ("Sqrt", "Log", "Reciprocal"):
             given = [np.abs(first) + np.float32(0.1)]
         own = [numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), f"{name} {place}") for place, value in enumerate(given)]

@@ -102,8 +102,8 @@ impl Formula<'_> {
         let targets = [preparation.shape.height, preparation.shape.width];
         match preparation.resize {
             Resize::Stretch => [0, 1].map(|axis| {
-                let length = sources[axis].clone();
-                self.filled(targets[axis], &sources[axis], None, length)
+                let start = self.number(0.0);
+                self.filled(targets[axis], &sources[axis], start, &sources[axis])
             }),
             Resize::Crop => {
                 let [height, width] = &sources;
@@ -116,12 +116,10 @@ impl Formula<'_> {
                     self.of("Min", &[width, &columns]),
                 ];
                 let half = self.number(0.5);
-                let mut lengths = lengths.into_iter();
                 [0, 1].map(|axis| {
-                    let length = lengths.next().expect("two lengths");
-                    let rest = self.of("Sub", &[&sources[axis], &length]);
+                    let rest = self.of("Sub", &[&sources[axis], &lengths[axis]]);
                     let start = self.of("Mul", &[&rest, &half]);
-                    self.filled(targets[axis], &sources[axis], Some(start), length)
+                    self.filled(targets[axis], &sources[axis], start, &lengths[axis])
                 })
             }
             Resize::Letterbox => {
@@ -136,18 +134,12 @@ impl Formula<'_> {
     }
 
     /// An axis whose pixels in the result all show the picture.
-    fn filled(
-        &mut self,
-        target: usize,
-        source: &str,
-        start: Option<String>,
-        length: String,
-    ) -> Axis {
+    fn filled(&mut self, target: usize, source: &str, start: String, length: &str) -> Axis {
         Axis {
             target,
             source: source.to_owned(),
-            start: start.unwrap_or_else(|| self.number(0.0)),
-            length,
+            start,
+            length: length.to_owned(),
             first: self.number(0.0),
             count: self.number(target as f64),
             inside: None,

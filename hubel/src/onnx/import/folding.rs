@@ -109,6 +109,43 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
         "MatMul" => sums::product(input(0)?, input(1)?)?,
         "ReduceSum" => sums::reduced(call, 0.0, |sum, next| sum + next)?,
         "ReduceMax" => sums::reduced(call, f32::NEG_INFINITY, f32::max)?,
+        "ReduceMin" => sums::reduced(call, f32::INFINITY, f32::min)?,
+        "ReduceProd" => sums::reduced(call, 1.0, |product, next| product * next)?,
+        "ReduceMean" => {
+            let sum = sums::reduced(call, 0.0, |sum, next| sum + next)?;
+            let count = input(0)?.values.len() as f32 / sum.values.len().max(1) as f32;
+            each(&sum, |value| value / count)
+        }
+        "Clip" => {
+            let least = call.float_of("min", 1)?.unwrap_or(f32::NEG_INFINITY);
+            let most = call.float_of("max", 2)?.unwrap_or(f32::INFINITY);
+            let limited = each(input(0)?, |value| value.max(least).min(most));
+            match input(0)?.as_integers() {
+                Some(_) => limited.of_integers(),
+                None => limited,
+            }
+        }
+        "Equal" => compared(call, |a, b| a == b, |a, b| a == b)?,
+        "Greater" => compared(call, |a, b| a > b, |a, b| a > b)?,
+        "GreaterOrEqual" => compared(call, |a, b| a >= b, |a, b| a >= b)?,
+        "Less" => compared(call, |a, b| a < b, |a, b| a < b)?,
+        "LessOrEqual" => compared(call, |a, b| a <= b, |a, b| a <= b)?,
+        "And" => compared(call, |_, _| false, |a, b| a != 0 && b != 0)?,
+        "Or" => compared(call, |_, _| false, |a, b| a != 0 || b != 0)?,
+        "Not" => input(0)?
+            .of_integers()
+            .map_integers(|value| i64::from(value == 0)),
+        // What is 0 is kept of both, and the sum takes the one that is chosen.
+        "Where" => {
+            let chosen = input(0)?.of_integers();
+            let others = chosen.clone().map_integers(|value| i64::from(value == 0));
+            let keep = |which: &Constant, value: &Constant| {
+                let kept = |a: f32, which: f32| if which == 0.0 { 0.0 } else { a };
+                arithmetic(value, which, kept, |a, which| a.checked_mul(which))
+            };
+            let (kept, rest) = (keep(&chosen, input(1)?)?, keep(&others, input(2)?)?);
+            arithmetic(&kept, &rest, |a, b| a + b, i64::checked_add)?
+        }
         "Abs" => each(input(0)?, f32::abs),
         "Log" => each(input(0)?, f32::ln),
         "Sqrt" => each(input(0)?, f32::sqrt),
@@ -436,7 +473,23 @@ pub(super) fn unsqueezed(sizes: &[usize], along: &[i64]) -> Result<Vec<usize>, S
     result.ok_or_else(|| "it names an axis twice".to_owned())
 }
 
-fn each(constant: &Constant, function: fn(f32) -> f32) -> Constant {
+/// Truth values as 0 and 1.
+fn compared(
+    call: &Call,
+    floats: fn(f32, f32) -> bool,
+    integers: fn(i64, i64) -> bool,
+) -> Result<Constant, String> {
+    let (a, b) = (call.needed(0)?, call.needed(1)?);
+    let truths = arithmetic(
+        a,
+        b,
+        |a, b| f32::from(u8::from(floats(a, b))),
+        |a, b| Some(i64::from(integers(a, b))),
+    )?;
+    Ok(truths.of_integers())
+}
+
+fn each(constant: &Constant, function: impl Fn(f32) -> f32) -> Constant {
     Constant {
         shape: constant.shape.clone(),
         values: Values::Floats(constant.to_floats().into_iter().map(function).collect()),
@@ -447,8 +500,8 @@ fn each(constant: &Constant, function: fn(f32) -> f32) -> Constant {
 fn arithmetic(
     a: &Constant,
     b: &Constant,
-    floats: fn(f32, f32) -> f32,
-    integers: fn(i64, i64) -> Option<i64>,
+    floats: impl Fn(f32, f32) -> f32,
+    integers: impl Fn(i64, i64) -> Option<i64>,
 ) -> Result<Constant, String> {
     let count = a.shape.len().max(b.shape.len());
     let size = |constant: &Constant, axis: usize| {

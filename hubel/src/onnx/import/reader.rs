@@ -44,6 +44,10 @@ const MOST_COMPUTED: usize = 1 << 28;
 
 const IN_TRAINING: &str = "it is in training mode; export the model after `model.eval()`";
 const NO_OPERATOR: &str = "hubel does not have this operator";
+const IN_INTEGERS: &str =
+    "the file is quantised to integers; export the model without quantisation";
+const NOT_A_PATH: &str =
+    "the network's course depends on its input; export it by tracing, without conditions and loops";
 
 /// The result of a node, or why hubel does not read it.
 type Outcome = Result<View, String>;
@@ -117,12 +121,13 @@ impl<'s> Reader<'s> {
         let depends_on_refused = inputs.iter().any(is_unknown);
         let call = Call { node, inputs };
         let results = match file::is_own(node.domain.as_deref()) {
-            // Its operator may be one that hubel does not have.
+            // Its operator may be one that hubel does not have for any input.
             true if depends_on_refused => match self.views(&call) {
                 Err(reason) if reason == NO_OPERATOR => folding::fold(&call)
                     .and_then(|known| known.ok_or(reason))
                     .and(Err(UNKNOWN.to_owned())),
-                result => result.and(Err(UNKNOWN.to_owned())),
+                Err(reason) if [IN_INTEGERS, NOT_A_PATH].contains(&&*reason) => Err(reason),
+                _ => Err(UNKNOWN.to_owned()),
             },
             true => self.results(&call),
             false => Err(format!(
@@ -313,16 +318,17 @@ impl<'s> Reader<'s> {
                 self.elementwise(call, operation)
             }
             "Max" | "Min" => self.limited(call),
-            "Softmax" | "LogSoftmax" => {
-                Err("hubel has softmax at the end of a network only, where it computes it itself".into())
-            }
-            "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "ConvInteger" | "QLinearMatMul"
-            | "DynamicQuantizeLinear" => Err(
-                "the file is quantised to integers; export the model without quantisation".into(),
+            "Softmax" | "LogSoftmax" => Err(
+                "hubel has softmax at the end of a network only, where it computes it itself"
+                    .into(),
             ),
-            "If" | "Loop" | "Scan" => Err(
-                "the network's course depends on its input; export it by tracing, without conditions and loops".into(),
-            ),
+            "QuantizeLinear"
+            | "DequantizeLinear"
+            | "QLinearConv"
+            | "ConvInteger"
+            | "QLinearMatMul"
+            | "DynamicQuantizeLinear" => Err(IN_INTEGERS.into()),
+            "If" | "Loop" | "Scan" => Err(NOT_A_PATH.into()),
             _ => Err(NO_OPERATOR.into()),
         }
     }

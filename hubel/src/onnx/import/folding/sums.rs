@@ -17,7 +17,9 @@ pub(in crate::onnx::import) fn work(call: &Call) -> Result<usize, String> {
             let sizes = batch.iter().copied().chain([rows, between, columns]);
             sizes.fold(1, usize::saturating_mul)
         }
-        "ReduceSum" | "ReduceMax" | "Slice" => input(0)?.values.len(),
+        "ReduceSum" | "ReduceMean" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "Slice" => {
+            input(0)?.values.len()
+        }
         _ => 0,
     })
 }
