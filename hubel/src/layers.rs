@@ -149,7 +149,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 39] = [
+pub(crate) const NAMES: [&str; 41] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -185,6 +185,8 @@ pub(crate) const NAMES: [&str; 39] = [
     "hardsigmoid",
     "elu",
     "mish",
+    "softplus",
+    "gelutanh",
     "clip",
     "residual",
     "concat",

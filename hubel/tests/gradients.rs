@@ -43,6 +43,7 @@ const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-bat
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
 const LIMITS: &str =
     "conv(6)-elu(0.8)-conv(6, padding=1)-mish-conv(5)-clip(-0.6, 0.7)-flatten-fc(classes)";
+const SMOOTH: &str = "conv(6)-softplus-conv(5, padding=1)-gelutanh-flatten-fc(classes)";
 /// Products with factors of channels, as in squeeze-and-excitation, and with maps.
 const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
     -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
@@ -168,6 +169,8 @@ checked!(
     HardSigmoid: [PRODUCTS],
     Elu: [LIMITS],
     Mish: [LIMITS],
+    Softplus: [SMOOTH],
+    GeluTanh: [SMOOTH],
     Clip: [LIMITS],
 );
 

@@ -25,7 +25,7 @@ pub(super) const NETWORKS: [&str; 16] = [
      -fc(5)-leakyrelu(0.2)-fc(classes)",
     "conv(4, padding=1)-relu-residual[conv(4, padding=1)-batchnorm | conv(4, kernel=1)]-relu-avgpool(2, round=floor)-flatten-fc(classes)",
     "conv(5, kernel=4, stride=3, padding=1, mode=constant(-0.7), round=ceil)-tanh-flatten-fc(classes)",
-    "residual[conv(3, padding=1)-tanh-residual[conv(3, padding=1)]]-silu-flatten-dropout(0.5)-fc(classes)",
+    "residual[conv(3, padding=1)-tanh-residual[conv(3, padding=1)]]-softplus-flatten-dropout(0.5)-fc(5)-gelutanh-fc(classes)",
     "flatten-fc(6)-residual[fc(6)-sigmoid]-fc(classes)",
     "conv(5)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.9, beta=0.6, bias=2)-globalavgpool-fc(classes)",
     "conv(4)-multiply[ | globalavgpool-conv(4, kernel=1)-hardsigmoid]-multiply[conv(3, kernel=1) | conv(3, kernel=1)-sigmoid]-globalavgpool\

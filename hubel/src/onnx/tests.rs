@@ -113,6 +113,10 @@ const ODD: &[(&str, [usize; 3])] = &[
         [9, 8, 3],
     ),
     (
+        "conv(6)-softplus-conv(6)-gelutanh-flatten-linear(5)-gelutanh-linear(classes)",
+        [9, 8, 3],
+    ),
+    (
         "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2), round=floor)-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
     ),
@@ -208,7 +212,7 @@ fn exported(model: &Model, settings: &ExportSettings) -> Result<(Bytes, f32)> {
 #[test]
 fn networks_with_odd_settings_are_read_as_they_were_written() {
     for model in odd() {
-        for opset in [13, 17, 21] {
+        for opset in [13, 17, 20, 21] {
             for input in [ExportInput::Bytes, ExportInput::Floats] {
                 for keep_batch_norm in [false, true] {
                     let settings = ExportSettings {

@@ -120,6 +120,7 @@ def modules():
     yield "padded", nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.Conv2d(3, 4, 3), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(4, 4, 3, stride=2),
                                   nn.ReplicationPad2d(1), nn.Conv2d(4, 4, 3), nn.ReLU()), (3, 9, 10)
     yield "sized", nn.Sequential(nn.Conv2d(3, 4, 3), Sized()), (3, 6, 6)
+    yield "smooth", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Conv2d(4, 4, 3), nn.GELU(approximate="tanh"), nn.Conv2d(4, 4, 1), nn.Softplus(2)), (3, 6, 6)
 
 
 def without_traces(path):

@@ -211,6 +211,8 @@ def activations():
         ("gelu", nn.GELU()),
         ("identity", nn.Identity()),
         ("hardsigmoid", nn.Hardsigmoid()),
+        ("softplus", nn.Softplus()),
+        ("gelutanh", nn.GELU(approximate="tanh")),
     ]
     return [(text, module, (3, 5, 5), 2) for text, module in functions]
 

@@ -111,7 +111,9 @@ fn layers() -> impl Strategy<Value = Layer> {
             Activation::HardSwish,
             Activation::Gelu,
             Activation::HardSigmoid,
-            Activation::Mish
+            Activation::Mish,
+            Activation::Softplus,
+            Activation::GeluTanh
         ]),
         number().prop_map(Activation::LeakyRelu),
         number().prop_map(Activation::Elu),

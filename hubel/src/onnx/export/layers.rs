@@ -516,6 +516,11 @@ impl Writer<'_> {
                     .node("Tanh", &part("gate"), &[&soft], |node| node);
                 self.builder.node("Mul", name, &[input, &gate], |node| node)
             }
+            Activation::Softplus => self.builder.node("Softplus", name, &[input], |node| node),
+            Activation::GeluTanh if self.builder.opset() < 20 => self.gelu_by_tanh(input, name),
+            Activation::GeluTanh => self.builder.node("Gelu", name, &[input], |node| {
+                node.text("approximate", "tanh")
+            }),
             Activation::Clip { least, most } => self.limited(input, name, least, most),
             Activation::HardSwish if self.builder.opset() < 14 => {
                 let gate = self
@@ -549,6 +554,25 @@ impl Writer<'_> {
             }
             Activation::Gelu => self.builder.node("Gelu", name, &[input], |node| node),
         }
+    }
+
+    /// x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2 in parts.
+    fn gelu_by_tanh(&mut self, input: &str, name: &str) -> String {
+        let part = |what: &str| format!("{name}/{what}");
+        let mut number = |what: &str, value| self.builder.floats(&part(what), &[], vec![value]);
+        let (factor, root) = (number("factor", 0.044_715), number("root", 0.797_884_6));
+        let (one, half) = (number("one", 1.0), number("half", 0.5));
+        let mut node =
+            |kind, name: &str, inputs: &[&str]| self.builder.node(kind, name, inputs, |node| node);
+        let square = node("Mul", &part("square"), &[input, input]);
+        let cube = node("Mul", &part("cube"), &[input, &square]);
+        let share = node("Mul", &part("share"), &[&cube, &factor]);
+        let sum = node("Add", &part("sum"), &[input, &share]);
+        let scaled = node("Mul", &part("scaled"), &[&sum, &root]);
+        let tanh = node("Tanh", &part("tanh"), &[&scaled]);
+        let gate = node("Add", &part("gate"), &[&tanh, &one]);
+        let twice = node("Mul", &part("twice"), &[input, &gate]);
+        node("Mul", name, &[&twice, &half])
     }
 
     fn limited(&mut self, input: &str, name: &str, least: f32, most: f32) -> String {

@@ -47,8 +47,12 @@ pub(super) enum Operation {
     Root,
     /// The error function.
     Erf,
-    /// ln(1 + eˣ)
-    Softplus,
+    /// x³
+    Cube,
+    /// 1 where x lies above the threshold, 0 elsewhere.
+    Above(f32),
+    /// The value of the second input where the first is 1, of the third elsewhere.
+    Choice,
     /// Padding: `[top, bottom, left, right]`.
     Pad {
         sides: [usize; 4],

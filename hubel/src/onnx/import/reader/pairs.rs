@@ -140,6 +140,19 @@ impl Reader<'_> {
         Ok(self.elementwise_of(call, view, affine))
     }
 
+    /// One of two maps, chosen by a comparison.
+    pub(super) fn choice(&mut self, call: &Call) -> Outcome {
+        let (above, a) = self.pair(call, [0, 1])?;
+        let (_, b) = self.pair(call, [0, 2])?;
+        if !matches!(self.draft.nodes[above.node].operation, Operation::Above(_)) {
+            return Err("hubel chooses by a threshold only, as a part of softplus".into());
+        }
+        let shape = self.draft.shape(a.node);
+        let inputs = vec![above.node, a.node, b.node];
+        let node = self.push(call, Operation::Choice, inputs, shape);
+        Ok(a.at(node))
+    }
+
     /// Max or Min with constants.
     pub(super) fn limited(&mut self, call: &Call) -> Outcome {
         let (place, constant) = (constant_beside(call).filter(|_| call.inputs.len() == 2))
