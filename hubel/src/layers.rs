@@ -10,6 +10,7 @@ mod layer_norm;
 mod linear;
 mod lrn;
 mod pool;
+mod prelu;
 mod time;
 pub(crate) mod torch;
 pub(crate) mod window;
@@ -68,6 +69,8 @@ pub enum Layer {
         /// How many.
         count: usize,
     },
+    /// A leaky ReLU with a learned slope for each channel (He et al. 2015).
+    Prelu,
     /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
     Shuffle {
         /// Number of groups, which divides the number of channels.
@@ -149,7 +152,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 41] = [
+pub(crate) const NAMES: [&str; 42] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -163,6 +166,7 @@ pub(crate) const NAMES: [&str; 41] = [
     "layernorm",
     "channels",
     "shuffle",
+    "prelu",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -260,6 +264,7 @@ impl Layer {
             "layernorm" => layer_norm::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
+            "prelu" => Self::Prelu,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -297,6 +302,7 @@ impl Layer {
             Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
+            Self::Prelu => prelu::resolve(input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -455,6 +461,7 @@ impl fmt::Display for Layer {
             Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
+            Self::Prelu => f.write_str("prelu"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

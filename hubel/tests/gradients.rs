@@ -54,6 +54,9 @@ const PIXELS_NORMALISED: &str = "conv(6)-layernorm-residual[conv(6, groups=6, pa
 /// Parts of the channels, alone and overlapping, and channel shuffles, as in ShuffleNet.
 const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 4)-conv(3, kernel=1)-tanh]-shuffle(2)-conv(6, padding=1)\
     -shuffle(3)-tanh-channels(1, 4)-flatten-fc(8)-channels(2, 6)-shuffle(3)-fc(classes)";
+/// PReLU of maps, of an input that others read, and of rows.
+const SLOPES: &str =
+    "conv(5)-prelu-conv(4, padding=1)-residual[prelu | tanh]-flatten-prelu-fc(7)-prelu-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -113,6 +116,7 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Prelu: [SLOPES],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -139,6 +143,7 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Prelu: [SLOPES],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],

@@ -24,6 +24,7 @@ pub mod multiply;
 pub mod over_time;
 pub mod pad;
 pub mod pool;
+pub mod prelu;
 pub mod reference;
 pub mod selection;
 mod shape;

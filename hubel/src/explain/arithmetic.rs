@@ -201,6 +201,7 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::Embedding { .. } => without_window(value.entry()),
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
         Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
+        Operation::Prelu => without_window(value.with_slope()),
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
@@ -560,6 +561,17 @@ impl Value<'_> {
             ..term
         };
         (Rule::Function(function), vec![term])
+    }
+
+    /// The input once if it is above 0, otherwise the slope of its channel times.
+    fn with_slope(&self) -> (Rule, Vec<Term>) {
+        let slopes = self.tensor(Role::Slope).expect("a PReLU has slopes");
+        let term = self.term(0, self.at, 1.0);
+        let term = match term.value > 0.0 {
+            true => term,
+            false => self.term(0, self.at, slopes[self.at.channel]),
+        };
+        (Rule::Sum { bias: 0.0 }, vec![term])
     }
 
     fn local_response(&self, settings: LocalResponse) -> (Rule, Vec<Term>) {

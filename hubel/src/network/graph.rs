@@ -96,6 +96,8 @@ pub enum Operation {
         /// How many.
         count: usize,
     },
+    /// PReLU: a leaky ReLU with a slope for each channel.
+    Prelu,
     /// The channels seen as `[groups, channels/groups]` and transposed.
     Shuffle {
         /// Number of groups.
@@ -205,6 +207,8 @@ pub enum Role {
     Scale,
     /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
     Shift,
+    /// The slope of PReLU per channel (PyTorch: `weight`).
+    Slope,
     /// Running mean of a channel; not trained.
     RunningMean,
     /// Running variance of a channel; not trained.
@@ -242,6 +246,8 @@ pub enum Initial {
     Zero,
     /// All 1.
     One,
+    /// All this value.
+    All(f32),
 }
 
 impl Graph {
@@ -331,6 +337,7 @@ impl Graph {
             Operation::BatchNorm { .. }
             | Operation::Lrn(_)
             | Operation::LayerNorm { .. }
+            | Operation::Prelu
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -444,6 +451,7 @@ impl Operation {
             Self::LayerNorm { .. } => "layernorm",
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
+            Self::Prelu => "prelu",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -181,6 +181,10 @@ const ODD: &[(&str, [usize; 3])] = &[
         [8, 9, 3],
     ),
     (
+        "conv(6)-prelu-residual[conv(6, padding=1)-prelu]-flatten-prelu-linear(9)-prelu-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
         "conv(8)-layernorm-residual[conv(8, groups=8, padding=1)-layernorm(epsilon=0.01)-conv(12, kernel=1)-gelu-conv(8, kernel=1)]-globalavgpool-layernorm-linear(classes)",
         [8, 9, 3],
     ),

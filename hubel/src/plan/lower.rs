@@ -156,6 +156,10 @@ impl Lowering<'_> {
                     shift: range(Role::Shift),
                 })
             }
+            Operation::Prelu => {
+                let slopes = self.parameters.range(i, Role::Slope);
+                Kind::Prelu(slopes.expect("a PReLU has slopes"))
+            }
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Channels { .. } | Operation::Shuffle { .. } => {
                 let taken = (0..node.shape.channels)

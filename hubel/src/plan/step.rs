@@ -114,6 +114,8 @@ pub(crate) enum Kind {
         pixels: usize,
     },
     LayerNorm(LayerNorm),
+    /// PReLU, with the place of its slopes among the parameters.
+    Prelu(Range<usize>),
     /// Some channels of the input, in another order.
     Selection(Selection),
     /// The first input times the second.
@@ -343,6 +345,7 @@ impl Kind {
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
             Self::LayerNorm(_) => "layer norm".into(),
+            Self::Prelu(_) => "prelu".into(),
             Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };

@@ -122,6 +122,14 @@ def modules():
     yield "sized", nn.Sequential(nn.Conv2d(3, 4, 3), Sized()), (3, 6, 6)
     yield "smooth", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Conv2d(4, 4, 3), nn.GELU(approximate="tanh"), nn.Conv2d(4, 4, 1), nn.Softplus(2)), (3, 6, 6)
 
+    yield "slopes", nn.Sequential(nn.Conv2d(3, 4, 3), sloped(4), nn.Conv2d(4, 3, 3), nn.Flatten(), nn.Linear(12, 7), sloped(7)), (3, 6, 6)
+
+
+def sloped(channels):
+    module = nn.PReLU(channels)
+    nn.init.uniform_(module.weight, -0.5, 0.5)
+    return module
+
 
 def without_traces(path):
     """Takes the lines of Python that made each node out of a file."""

@@ -8,6 +8,7 @@ use hubel_kernels::conv::{
 };
 use hubel_kernels::layer_norm::LayerNorm;
 use hubel_kernels::pool::{Pooling, Regions, Window};
+use hubel_kernels::prelu::Prelu;
 use hubel_kernels::selection::Selection;
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
@@ -85,6 +86,18 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
             };
             let mut gradient = run.zeros();
             norm.input_gradient(
+                run.cpu,
+                run.input,
+                run.output_gradient,
+                &mut gradient,
+                false,
+            );
+            vec![gradient]
+        }
+        Operation::Prelu => {
+            let slopes = run.tensor(Role::Slope);
+            let mut gradient = run.zeros();
+            Prelu { slopes }.input_gradient(
                 run.cpu,
                 run.input,
                 run.output_gradient,

@@ -237,6 +237,8 @@ def others():
             3,
         ),
         ("channels(2, 3)", Channels(2, 3), (4, 5, 7), 2),
+        ("prelu", nn.PReLU(7), (4, 5, 7), 2),
+        ("prelu", nn.PReLU(33), (1, 1, 33), 3),
         ("shuffle(3)", nn.ChannelShuffle(3), (4, 5, 12), 2),
         ("shuffle(2)", nn.ChannelShuffle(2), (1, 1, 34), 3),
         ("layernorm", LayerNorm2d(7, 1e-6), (4, 5, 7), 2),

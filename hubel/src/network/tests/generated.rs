@@ -136,6 +136,7 @@ fn layers() -> impl Strategy<Value = Layer> {
         (any::<usize>(), any::<usize>())
             .prop_map(|(first, count)| Layer::Channels { first, count }),
         any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),
+        Just(Layer::Prelu),
         Just(Layer::Flatten),
         Just(Layer::MaxOverTime),
         Just(Layer::AvgOverTime),

@@ -158,6 +158,17 @@ fn weights_begin_as_the_activation_behind_them_asks() {
 }
 
 #[test]
+fn slopes_begin_at_a_quarter_for_each_channel() {
+    let graph = graph("conv(4)-prelu-flatten-linear(classes)", [8, 8, 3]).unwrap();
+    assert_eq!(
+        graph.nodes[1].tensors[0].initial,
+        Initial::HeNormal { fan_in: 27 }
+    );
+    let slopes = &graph.nodes[2].tensors[0];
+    assert_eq!((slopes.len(), slopes.initial), (4, Initial::All(0.25)));
+}
+
+#[test]
 fn a_summary_counts_costs_and_dropped_rows() {
     let network = Network::parse(
         "conv(6, kernel=5, padding=2)-relu-maxpool(3, round=floor)-flatten-linear(10)",

@@ -240,6 +240,14 @@ impl Writer<'_> {
                 let name = self.layer_norm(place, &input, *epsilon, &name);
                 Value { name, ..input }
             }
+            Operation::Prelu => {
+                let input = self.values[before].clone();
+                self.along_channels(place, &["weight"], &input);
+                let slopes = self.tensor(place, "weight");
+                let inputs = [&*input.name, &slopes];
+                let name = self.builder.node("PRelu", &name, &inputs, |node| node);
+                Value { name, ..input }
+            }
             Operation::Channels { first, count } => {
                 let input = self.values[before].clone();
                 let name = self.part_of_channels(&input.name, *first, *count, &name);
@@ -411,14 +419,7 @@ impl Writer<'_> {
         epsilon: f32,
         name: &str,
     ) -> String {
-        // The values of a channel are along the second axis.
-        for tensor in ["weight", "bias"] {
-            if let Some((shape, _)) = self.tensors.get_mut(&(place, tensor))
-                && !input.is_row
-            {
-                shape.extend([1, 1]);
-            }
-        }
+        self.along_channels(place, &["weight", "bias"], input);
         let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
         let part = |what: &str| format!("{name}/{what}");
         let two = self.builder.floats(&part("two"), &[], vec![2.0]);
@@ -438,6 +439,17 @@ impl Writer<'_> {
         let normalised = node("Div", &part("normalised"), &[&centred, &deviation]);
         let scaled = node("Mul", &part("scaled"), &[&normalised, &scale]);
         node("Add", name, &[&scaled, &shift])
+    }
+
+    /// Gives tensors with a value for each channel a shape that lies along the channels of `input`, the second axis.
+    fn along_channels(&mut self, place: usize, tensors: &[&'static str], input: &Value) {
+        for tensor in tensors {
+            if let Some((shape, _)) = self.tensors.get_mut(&(place, *tensor))
+                && !input.is_row
+            {
+                shape.extend([1, 1]);
+            }
+        }
     }
 
     fn transposed(&mut self, input: &str, order: &[usize], name: &str) -> String {

@@ -220,13 +220,10 @@ impl<'s> Reader<'s> {
             }
             "Mish" => self.activation(call, Activation::Mish),
             "Softplus" => self.activation(call, Activation::Softplus),
-            "PRelu" => {
-                let slopes = call.needed(1)?.to_floats();
-                match slopes.iter().all(|slope| *slope == slopes[0]) && !slopes.is_empty() {
-                    true => self.activation(call, Activation::LeakyRelu(slopes[0])),
-                    false => Err("hubel has one slope for all channels (leakyrelu), and this layer has one for each".into()),
-                }
-            }
+            "PRelu" => match call.needed(1)?.single() {
+                Some(slope) => self.activation(call, Activation::LeakyRelu(slope)),
+                None => self.prelu(call),
+            },
             "Swish" if call.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.activation(call, Activation::Silu)
             }
