@@ -9,6 +9,7 @@ mod embedding;
 mod layer_norm;
 mod linear;
 mod lrn;
+mod pad;
 mod pool;
 mod prelu;
 mod time;
@@ -27,6 +28,7 @@ pub(crate) use embedding::missing as missing_embedding;
 use hubel_kernels::over_time;
 pub(crate) use linear::for_kernels as linear_for_kernels;
 pub use lrn::LocalResponse;
+pub use pad::Pad;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 pub use time::{TimeConv, TimePadding, TimePool};
@@ -69,6 +71,8 @@ pub enum Layer {
         /// How many.
         count: usize,
     },
+    /// Padding.
+    Pad(Pad),
     /// A leaky ReLU with a learned slope for each channel (He et al. 2015).
     Prelu,
     /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
@@ -152,7 +156,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 42] = [
+pub(crate) const NAMES: [&str; 43] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -167,6 +171,7 @@ pub(crate) const NAMES: [&str; 42] = [
     "channels",
     "shuffle",
     "prelu",
+    "pad",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -265,6 +270,7 @@ impl Layer {
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
             "prelu" => Self::Prelu,
+            "pad" => Self::Pad(Pad::parse(arguments)?),
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -303,6 +309,7 @@ impl Layer {
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Prelu => prelu::resolve(input),
+            Self::Pad(pad) => pad.resolve(input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -462,6 +469,7 @@ impl fmt::Display for Layer {
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Prelu => f.write_str("prelu"),
+            Self::Pad(pad) => pad.fmt(f),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

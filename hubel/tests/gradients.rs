@@ -57,6 +57,9 @@ const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 
 /// PReLU of maps, of an input that others read, and of rows.
 const SLOPES: &str =
     "conv(5)-prelu-conv(4, padding=1)-residual[prelu | tanh]-flatten-prelu-fc(7)-prelu-fc(classes)";
+/// Padding in front of layers that do not pad so.
+const BORDERS: &str = "conv(4)-pad((1,0,2,1), mode=reflect)-maxpool(2, round=floor)-tanh-residual[pad((0,1,1,2), mode=constant(0.5))-conv(4, kernel=(2,4))]\
+    -pad(1)-avgpool(3, stride=2, round=floor)-pad((1,2), mode=circular)-flatten-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -117,6 +120,7 @@ checked!(
     Channels: [MOVED],
     Shuffle: [MOVED],
     Prelu: [SLOPES],
+    Pad: [BORDERS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -144,6 +148,7 @@ checked!(
     Channels: [MOVED],
     Shuffle: [MOVED],
     Prelu: [SLOPES],
+    Pad: [BORDERS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],

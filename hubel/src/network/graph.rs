@@ -96,6 +96,13 @@ pub enum Operation {
         /// How many.
         count: usize,
     },
+    /// Padding.
+    Pad {
+        /// Rows and columns: `[top, left, bottom, right]`.
+        sides: [usize; 4],
+        /// The values in the padding.
+        mode: PaddingMode,
+    },
     /// PReLU: a leaky ReLU with a slope for each channel.
     Prelu,
     /// The channels seen as `[groups, channels/groups]` and transposed.
@@ -342,6 +349,7 @@ impl Graph {
             | Operation::Activation(_)
             | Operation::Add
             | Operation::Multiply => self.flattened_maps(node.inputs[0]),
+            Operation::Pad { .. } if node.shape.is_row() => self.flattened_maps(node.inputs[0]),
             Operation::GlobalAvgPool
             | Operation::GlobalMaxPool
             | Operation::MaxOverTime(_)
@@ -452,6 +460,7 @@ impl Operation {
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
             Self::Prelu => "prelu",
+            Self::Pad { .. } => "pad",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -181,6 +181,10 @@ const ODD: &[(&str, [usize; 3])] = &[
         [8, 9, 3],
     ),
     (
+        "pad((1,0,2,0), mode=reflect)-conv(4)-pad(1, mode=constant(0.7))-avgpool(2, round=floor)-pad((0,1,1,2), mode=replicate)-tanh-pad((2,1))-maxpool(3, stride=2, round=floor)-flatten-linear(classes)",
+        [9, 9, 3],
+    ),
+    (
         "conv(6)-prelu-residual[conv(6, padding=1)-prelu]-flatten-prelu-linear(9)-prelu-linear(classes)",
         [8, 9, 3],
     ),

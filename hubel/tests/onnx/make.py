@@ -124,6 +124,9 @@ def modules():
 
     yield "slopes", nn.Sequential(nn.Conv2d(3, 4, 3), sloped(4), nn.Conv2d(4, 3, 3), nn.Flatten(), nn.Linear(12, 7), sloped(7)), (3, 6, 6)
 
+    yield "bordered", nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConstantPad2d((1, 0, 0, 1), -3), nn.MaxPool2d(3, 1), nn.ReflectionPad2d((1, 1, 2, 0)), nn.MaxPool2d(2),
+                                    nn.ReplicationPad2d((0, 1, 2, 0)), nn.Tanh(), nn.ZeroPad2d((1, 0, 2, 1)), nn.MaxPool2d(2, 1)), (3, 9, 10)
+
 
 def sloped(channels):
     module = nn.PReLU(channels)

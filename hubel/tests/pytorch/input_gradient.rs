@@ -94,6 +94,21 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
             );
             vec![gradient]
         }
+        Operation::Pad {
+            sides: [top, left, ..],
+            mode,
+        } => {
+            let padding = pad::Padding {
+                batch: run.batch,
+                input: sides(from),
+                output: sides(node.shape),
+                before: [*top, *left],
+                mode: border(*mode).unwrap_or(pad::PaddingMode::Constant(0.0)),
+            };
+            let mut gradient = run.zeros();
+            pad::backward(run.cpu, &padding, run.output_gradient, &mut gradient, false);
+            vec![gradient]
+        }
         Operation::Prelu => {
             let slopes = run.tensor(Role::Slope);
             let mut gradient = run.zeros();
@@ -139,13 +154,7 @@ impl Run<'_> {
             from.width + left + right,
             from.channels,
         );
-        let mode = match settings.mode {
-            PaddingMode::Zeros => None,
-            PaddingMode::Constant(value) => Some(pad::PaddingMode::Constant(value)),
-            PaddingMode::Reflect => Some(pad::PaddingMode::Reflect),
-            PaddingMode::Replicate => Some(pad::PaddingMode::Replicate),
-            PaddingMode::Circular => Some(pad::PaddingMode::Circular),
-        };
+        let mode = border(settings.mode);
         let read = if mode.is_some() { bordered } else { from };
         let geometry = Geometry::new(Settings {
             batch: self.batch,
@@ -241,6 +250,17 @@ impl Run<'_> {
         )
         .write(self.cpu, &mut gradient, false);
         gradient
+    }
+}
+
+/// The values in a padding; `None` for zeros, with which convolutions pad by themselves.
+fn border(mode: PaddingMode) -> Option<pad::PaddingMode> {
+    match mode {
+        PaddingMode::Zeros => None,
+        PaddingMode::Constant(value) => Some(pad::PaddingMode::Constant(value)),
+        PaddingMode::Reflect => Some(pad::PaddingMode::Reflect),
+        PaddingMode::Replicate => Some(pad::PaddingMode::Replicate),
+        PaddingMode::Circular => Some(pad::PaddingMode::Circular),
     }
 }
 

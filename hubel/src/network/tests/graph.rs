@@ -59,6 +59,16 @@ fn impossible_layers_are_refused_by_name() {
             "conv(4, padding=8, mode=reflect)",
             "mode=reflect can pad 8 pixels by at most 7, not 8\n  ways out: mode=replicate",
         ),
+        (
+            "pad((0,0,1,8), mode=reflect)",
+            "mode=reflect can pad 8 pixels by at most 7, not 8",
+        ),
+        (
+            "pad(9, mode=circular)",
+            "mode=circular can pad 8 pixels by at most 8, not 9",
+        ),
+        ("pad(18446744073709551615)", "too large a number"),
+        ("pad(2305843009213693952)", "larger than any memory"),
         ("maxpool(2, padding=2)", "contain only padding"),
         (
             "conv(4)-flatten-residual[linear(144)-relu]",

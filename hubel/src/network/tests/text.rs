@@ -106,6 +106,8 @@ fn mistakes_are_shown_with_a_caret() {
         ("PReLU(64)", "finds the number of channels automatically"),
         ("PReLU(1)", "has a slope for each channel"),
         ("PReLU(num_parameters=8)", "leave `num_parameters` out"),
+        ("pad", "it needs a padding"),
+        ("pad(same)", "it needs a padding"),
         ("AvgPool2d(3, 2, 1, true)", "`round=ceil`"),
         ("maxpool2d(3, 2, 1, 1)", "`round=ceil`"),
         ("Linear(128, 10)", "leave it out: `linear(10)`"),

@@ -240,6 +240,11 @@ impl Writer<'_> {
                 let name = self.layer_norm(place, &input, *epsilon, &name);
                 Value { name, ..input }
             }
+            Operation::Pad { sides, mode } => {
+                let input = self.map(before, &name)?;
+                let mode = self.border(node, *mode)?;
+                of_map(self.padded_as(&name, &name, input, *sides, mode))
+            }
             Operation::Prelu => {
                 let input = self.values[before].clone();
                 self.along_channels(place, &["weight"], &input);
@@ -292,23 +297,9 @@ impl Writer<'_> {
             padding: conv.padding,
         };
         let mut padding = reaching(self.graph.nodes[before].shape, node.shape, &window);
-        let mode = match conv.mode {
-            _ if conv.padding == [0; 4] => None,
-            PaddingMode::Zeros => None,
-            PaddingMode::Constant(value) => Some(("constant", value)),
-            PaddingMode::Reflect => Some(("reflect", 0.0)),
-            PaddingMode::Replicate => Some(("edge", 0.0)),
-            PaddingMode::Circular if self.builder.opset() < 19 => {
-                return Err(format!(
-                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`opset = 19`)",
-                    node.name
-                ));
-            }
-            PaddingMode::Circular => Some(("wrap", 0.0)),
-        };
-        if let Some(mode) = mode {
+        if conv.padding != [0; 4] && conv.mode != PaddingMode::Zeros {
             // Only zeros are beyond the padding.
-            let own = conv.padding;
+            let (own, mode) = (conv.padding, self.border(node, conv.mode)?);
             padding = std::array::from_fn(|side| padding[side] - own[side]);
             input = self.padded(name, input, own, mode);
         }
@@ -328,9 +319,38 @@ impl Writer<'_> {
         }))
     }
 
+    /// The mode of ONNX's Pad, with its value.
+    fn border(&self, node: &Node, mode: PaddingMode) -> Result<(&'static str, f32), String> {
+        Ok(match mode {
+            PaddingMode::Zeros => ("constant", 0.0),
+            PaddingMode::Constant(value) => ("constant", value),
+            PaddingMode::Reflect => ("reflect", 0.0),
+            PaddingMode::Replicate => ("edge", 0.0),
+            PaddingMode::Circular if self.builder.opset() < 19 => {
+                return Err(format!(
+                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`opset = 19`)",
+                    node.name
+                ));
+            }
+            PaddingMode::Circular => ("wrap", 0.0),
+        })
+    }
+
     /// A node before the layer of this name that pads its map by `[top, left, bottom, right]`, in a mode of ONNX with its value.
     fn padded(
         &mut self,
+        name: &str,
+        input: String,
+        sides: [usize; 4],
+        mode: (&'static str, f32),
+    ) -> String {
+        self.padded_as(&format!("{name}/padded"), name, input, sides, mode)
+    }
+
+    /// The same as a node called `padded`.
+    fn padded_as(
+        &mut self,
+        padded: &str,
         name: &str,
         input: String,
         sides: [usize; 4],
@@ -351,8 +371,7 @@ impl Writer<'_> {
             inputs.push(self.builder.floats(&place, &[], vec![value]));
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let padded = format!("{name}/padded");
-        (self.builder).node("Pad", &padded, &inputs, |node| node.text("mode", mode))
+        (self.builder).node("Pad", padded, &inputs, |node| node.text("mode", mode))
     }
 
     fn pooled(&mut self, before: usize, name: &str, kind: &str) -> Result<String, String> {

@@ -1,11 +1,11 @@
 //! Finds the layers that an exporter wrote in parts: biases, activations, padding.
 use super::draft::{Affine, Draft, Node, Operation};
-use crate::layers::{Activation, Layer, Padding, PaddingMode, PoolKind};
+use crate::layers::{Activation, Layer, Pad, Padding, PaddingMode, PoolKind};
 
 /// Most sweeps over a graph. Exporters need a few.
 const SWEEPS: usize = 20;
 
-/// Joins the parts of layers; returns the output's new index. Padding that found no layer, and factors, stay.
+/// Joins the parts of layers; returns the output's new index. Padding that found no layer stays one of its own, and factors stay.
 pub(super) fn join_parts(draft: &mut Draft, output: usize) -> usize {
     let mut output = output;
     // Each sweep sees the results of the one before.
@@ -73,6 +73,7 @@ fn is_identity(node: &Node) -> bool {
         }
         Operation::Clip { least, most } => [*least, *most] == [f32::NEG_INFINITY, f32::INFINITY],
         Operation::Layer(Layer::Activation(Activation::Identity)) => true,
+        Operation::Layer(Layer::Pad(Pad { sides, .. })) => *sides == [0; 4],
         _ => false,
     }
 }
@@ -370,7 +371,7 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
 /// Puts padding into the layers that read it, where that gives the same values.
 fn padding(draft: &mut Draft, output: usize) {
     for pad in 1..draft.nodes.len() {
-        let Operation::Pad { sides, mode } = draft.nodes[pad].operation else {
+        let Operation::Layer(Layer::Pad(Pad { sides, mode })) = draft.nodes[pad].operation else {
             continue;
         };
         let before = draft.nodes[pad].inputs[0];
@@ -445,6 +446,12 @@ fn with_padding(
 /// Makes the rest a layer; otherwise says why it cannot be one.
 fn as_layer(node: &mut Node) -> Option<String> {
     let reason = match &node.operation {
+        Operation::Layer(Layer::Pad(Pad {
+            mode: PaddingMode::Constant(value),
+            ..
+        })) if !value.is_finite() => {
+            format!("it pads with {value}, which hubel does as a part of max pooling only")
+        }
         Operation::Image
         | Operation::Layer(_)
         | Operation::Add
@@ -457,7 +464,9 @@ fn as_layer(node: &mut Node) -> Option<String> {
             let deviation = (1.0 + f64::from(epsilon)).sqrt();
             let (scale, shift): (Vec<f32>, Vec<f32>) =
                 (0..channels).map(|channel| affine.at(channel)).unzip();
-            let weight = scale.into_iter().map(|scale| (f64::from(scale) * deviation) as f32);
+            let weight = scale
+                .into_iter()
+                .map(|scale| (f64::from(scale) * deviation) as f32);
             node.tensors = vec![
                 ("weight", weight.collect()),
                 ("bias", shift),
@@ -470,12 +479,17 @@ fn as_layer(node: &mut Node) -> Option<String> {
         Operation::Clip { least, most } => {
             format!("its limits, {least} and {most}, exclude each other")
         }
-        Operation::ChannelMean | Operation::Centred => "hubel computes the mean over channels as a part of layer norm only".into(),
-        Operation::Square | Operation::Root => "hubel computes squares and roots as a part of layer norm only".into(),
+        Operation::ChannelMean | Operation::Centred => {
+            "hubel computes the mean over channels as a part of layer norm only".into()
+        }
+        Operation::Square | Operation::Root => {
+            "hubel computes squares and roots as a part of layer norm only".into()
+        }
         Operation::Cube => "hubel computes cubes as a part of GELU by tanh only".into(),
-        Operation::Above(_) | Operation::Choice => "hubel compares values as a part of softplus only".into(),
+        Operation::Above(_) | Operation::Choice => {
+            "hubel compares values as a part of softplus only".into()
+        }
         Operation::Erf => "hubel has the error function as a part of GELU only".into(),
-        Operation::Pad { .. } => "hubel pads as a part of convolutions and pooling, and the layer after this one does not allow it".into(),
     };
     Some(format!("{}: {reason}", node.source))
 }

@@ -1,11 +1,9 @@
 //! Convolutions, pooling and padding.
 use super::super::call::{Call, axes};
-use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
 use super::super::window;
 use super::{Outcome, Reader};
-use crate::Shape;
-use crate::layers::{Conv, Layer, PaddingMode, addressable};
+use crate::layers::{Conv, Layer, Pad, PaddingMode};
 
 impl Reader<'_> {
     pub(super) fn conv(&mut self, call: &Call) -> Outcome {
@@ -53,18 +51,11 @@ impl Reader<'_> {
     }
 
     pub(super) fn pad(&mut self, call: &Call) -> Outcome {
-        let (node, shape) = self.map(call)?;
+        let (node, _) = self.map(call)?;
         let (sides, mode) = window::pad(call)?;
-        let [top, bottom, left, right] = sides;
-        let padded = Shape {
-            height: shape.height + top + bottom,
-            width: shape.width + left + right,
-            ..shape
-        };
-        addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
-        let pad = Operation::Pad { sides, mode };
-        let node = self.push(call, pad, vec![node], padded);
-        Ok(View::of(node, padded, self.batch))
+        let pad = Pad { sides, mode };
+        let node = self.push_layer(call, pad.into(), node, Vec::new())?;
+        Ok(View::of(node, self.draft.shape(node), self.batch))
     }
 
     pub(super) fn global(&mut self, call: &Call, layer: Layer) -> Outcome {
