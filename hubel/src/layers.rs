@@ -14,6 +14,7 @@ mod pool;
 mod prelu;
 mod time;
 pub(crate) mod torch;
+mod upsample;
 pub(crate) mod window;
 
 use crate::{
@@ -32,6 +33,7 @@ pub use pad::Pad;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 pub use time::{TimeConv, TimePadding, TimePool};
+pub use upsample::{Interpolation, Upsample};
 use window::Pair;
 pub use window::{Padding, Round};
 
@@ -73,6 +75,8 @@ pub enum Layer {
     },
     /// Padding.
     Pad(Pad),
+    /// Upsampling.
+    Upsample(Upsample),
     /// A leaky ReLU with a learned slope for each channel (He et al. 2015).
     Prelu,
     /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
@@ -156,7 +160,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 43] = [
+pub(crate) const NAMES: [&str; 44] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -172,6 +176,7 @@ pub(crate) const NAMES: [&str; 43] = [
     "shuffle",
     "prelu",
     "pad",
+    "upsample",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -271,6 +276,7 @@ impl Layer {
             "shuffle" => channels::parse_shuffle(arguments)?,
             "prelu" => Self::Prelu,
             "pad" => Self::Pad(Pad::parse(arguments)?),
+            "upsample" => Self::Upsample(Upsample::parse(arguments)?),
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -310,6 +316,7 @@ impl Layer {
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Prelu => prelu::resolve(input),
             Self::Pad(pad) => pad.resolve(input),
+            Self::Upsample(upsample) => upsample.resolve(input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -470,6 +477,7 @@ impl fmt::Display for Layer {
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Prelu => f.write_str("prelu"),
             Self::Pad(pad) => pad.fmt(f),
+            Self::Upsample(upsample) => upsample.fmt(f),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

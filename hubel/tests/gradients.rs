@@ -60,6 +60,8 @@ const SLOPES: &str =
 /// Padding in front of layers that do not pad so.
 const BORDERS: &str = "conv(4)-pad((1,0,2,1), mode=reflect)-maxpool(2, round=floor)-tanh-residual[pad((0,1,1,2), mode=constant(0.5))-conv(4, kernel=(2,4))]\
     -pad(1)-avgpool(3, stride=2, round=floor)-pad((1,2), mode=circular)-flatten-fc(classes)";
+const ENLARGED: &str = "conv(4)-upsample((2,3))-conv(3, stride=2, round=floor)-tanh-residual[upsample(1) | conv(3, kernel=1)]\
+    -upsample((3,2), mode=bilinear)-conv(3, stride=3, round=floor)-flatten-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -119,6 +121,7 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Upsample: [ENLARGED],
     Prelu: [SLOPES],
     Pad: [BORDERS],
     Dropout: [BRANCHES],
@@ -147,6 +150,7 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Upsample: [ENLARGED],
     Prelu: [SLOPES],
     Pad: [BORDERS],
     Dropout: [BRANCHES],

@@ -33,6 +33,7 @@ pub mod softmax;
 mod stream;
 mod threads;
 pub mod update;
+pub mod upsample;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};

@@ -6,8 +6,8 @@ use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
 use super::pixel_norm::PixelNorm;
-use super::windows::{Border, ConvolutionWindows, PoolingWindows, Source};
-use crate::layers::{LocalResponse, PaddingMode};
+use super::windows::{Border, ConvolutionWindows, PoolingWindows, Source, Upsampled};
+use crate::layers::{Interpolation, LocalResponse, PaddingMode, Upsample};
 use crate::network::{Operation, Role};
 use crate::{Error, Place, Result, Shape};
 
@@ -116,7 +116,7 @@ pub enum Rule {
     },
     /// The product of two terms.
     Product,
-    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels, padding.
+    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels, padding, a pixel that is repeated.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
     Softmax {
@@ -202,6 +202,7 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
         Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
         Operation::Pad { sides, mode } => without_window(value.padded(*sides, *mode)),
+        Operation::Upsample(upsample) => without_window(value.upsampled(*upsample)),
         Operation::Prelu => without_window(value.with_slope()),
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
@@ -574,6 +575,19 @@ impl Value<'_> {
             value,
             weight,
             derivative: f64::from(weight),
+        }
+    }
+
+    /// A value of the input, or a mean of several.
+    fn upsampled(&self, upsample: Upsample) -> (Rule, Vec<Term>) {
+        let sources = Upsampled::of(self.input(0), upsample).sources(self.at);
+        match upsample.interpolation {
+            Interpolation::Nearest => self.same(0, sources[0].0),
+            Interpolation::Bilinear => {
+                let terms = sources.iter();
+                let terms = terms.map(|(place, weight)| self.term(0, *place, *weight));
+                (Rule::Sum { bias: 0.0 }, terms.collect())
+            }
         }
     }
 

@@ -275,6 +275,13 @@ fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<i
         // A factor of a channel is read at all places.
         (Operation::Multiply, _) if size == 1 => all(),
         (Operation::Pad { sides, .. }, Some(axis)) => sliding(1, 1, 1, sides[axis]),
+        (Operation::Upsample(upsample), Some(axis)) => {
+            let upsampling = upsample.for_kernels(1, Shape::new(size, size, 1));
+            let sources = |place: isize| upsampling.sources(axis, place as usize);
+            let ((first, ..), (last, _, behind)) = (sources(places.start), sources(places.end - 1));
+            let last = behind.map_or(last, |(behind, _)| behind);
+            first as isize..last as isize + 1
+        }
         (Operation::GlobalAvgPool | Operation::GlobalMaxPool, Some(_)) => all(),
         _ => places,
     }

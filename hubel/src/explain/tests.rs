@@ -11,7 +11,7 @@ use crate::network::{Operation, Role};
 use crate::{Network, Place, Preparation, Purpose, Random};
 
 /// Every operation, with unusual settings, in networks without and with kinks.
-pub(super) const NETWORKS: [&str; 18] = [
+pub(super) const NETWORKS: [&str; 19] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
     "conv(6, groups=3, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-batchnorm-flatten-dropout(0.3)-fc(classes, bias=false)",
@@ -34,6 +34,7 @@ pub(super) const NETWORKS: [&str; 18] = [
     "conv(6)-layernorm(epsilon=0.1)-residual[conv(6, groups=6, padding=1)-layernorm-gelu]-globalavgpool-layernorm-fc(classes)",
     "pad((1,0,2,0), mode=reflect)-conv(4)-pad(1, mode=constant(0.7))-avgpool(2, round=floor)-pad((0,1,1,2), mode=circular)-tanh\
      -pad((2,1))-flatten-fc(classes)",
+    "conv(4, stride=2, round=floor)-upsample((2,3))-conv(3)-tanh-upsample((3,2), mode=bilinear)-maxpool(3, round=floor)-flatten-fc(classes)",
     "conv(4)-prelu-residual[prelu]-flatten-fc(6)-prelu-fc(classes)",
     "conv(5, padding=1)-relu-conv(4, kernel=1)-globalavgpool",
 ];

@@ -3,9 +3,10 @@ use std::ops::Range;
 
 use hubel_kernels::pad::{self, Padding};
 use hubel_kernels::pool::{self, Regions};
+use hubel_kernels::upsample::Upsampling;
 
 use super::Explainer;
-use crate::layers::PaddingMode;
+use crate::layers::{PaddingMode, Upsample};
 use crate::network::{self, Operation, TimeWindow};
 use crate::{Place, Shape};
 
@@ -221,6 +222,50 @@ impl Border {
     pub(super) fn readers(&self, read: Place) -> Vec<Place> {
         let along = |axis: usize, source: usize| {
             (0..self.0.output[axis]).filter(move |i| self.0.source(axis, *i) == Some(source))
+        };
+        along(0, read.row)
+            .flat_map(|row| {
+                along(1, read.column).map(move |column| Place {
+                    row,
+                    column,
+                    ..read
+                })
+            })
+            .collect()
+    }
+}
+
+/// The places of a map that are upsampled to the places of a larger one.
+pub(super) struct Upsampled(Upsampling);
+
+impl Upsampled {
+    /// A map of `from`.
+    pub(super) fn of(from: Shape, upsample: Upsample) -> Self {
+        Self(upsample.for_kernels(1, from))
+    }
+
+    /// The places that the value at `at` is the weighted sum of, row by row, with their weights.
+    pub(super) fn sources(&self, at: Place) -> Vec<(Place, f32)> {
+        let along = |axis: usize, i: usize| {
+            let (first, weight, second) = self.0.sources(axis, i);
+            [Some((first, weight)), second].into_iter().flatten()
+        };
+        along(0, at.row)
+            .flat_map(|(row, down)| {
+                along(1, at.column)
+                    .map(move |(column, across)| (Place { row, column, ..at }, down * across))
+            })
+            .collect()
+    }
+
+    /// The places that read the value at `read`.
+    pub(super) fn readers(&self, read: Place) -> Vec<Place> {
+        let output = self.0.output();
+        let along = |axis: usize, source: usize| {
+            (0..output[axis]).filter(move |i| {
+                let (first, _, second) = self.0.sources(axis, *i);
+                first == source || second.is_some_and(|(second, _)| second == source)
+            })
         };
         along(0, read.row)
             .flat_map(|row| {

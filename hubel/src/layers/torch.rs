@@ -10,6 +10,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
         "outputsize" => "size",
         "kernelsize" => "kernel",
         "paddingmode" => "mode",
+        "scalefactor" => "factor",
         "countincludepad" => "count_padding",
         "negativeslope" => "slope",
         "p" => "probability",

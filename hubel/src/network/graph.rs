@@ -1,5 +1,5 @@
 //! The flat form of a network for one input: nodes in evaluation order, with shapes, names and tensors.
-use crate::layers::{Activation, LocalResponse, PaddingMode, activation};
+use crate::layers::{Activation, LocalResponse, PaddingMode, Upsample, activation};
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape};
 
@@ -103,6 +103,8 @@ pub enum Operation {
         /// The values in the padding.
         mode: PaddingMode,
     },
+    /// Upsampling by whole factors.
+    Upsample(Upsample),
     /// PReLU: a leaky ReLU with a slope for each channel.
     Prelu,
     /// The channels seen as `[groups, channels/groups]` and transposed.
@@ -349,7 +351,9 @@ impl Graph {
             | Operation::Activation(_)
             | Operation::Add
             | Operation::Multiply => self.flattened_maps(node.inputs[0]),
-            Operation::Pad { .. } if node.shape.is_row() => self.flattened_maps(node.inputs[0]),
+            Operation::Pad { .. } | Operation::Upsample(_) if node.shape.is_row() => {
+                self.flattened_maps(node.inputs[0])
+            }
             Operation::GlobalAvgPool
             | Operation::GlobalMaxPool
             | Operation::MaxOverTime(_)
@@ -461,6 +465,7 @@ impl Operation {
             Self::Shuffle { .. } => "shuffle",
             Self::Prelu => "prelu",
             Self::Pad { .. } => "pad",
+            Self::Upsample(_) => "upsample",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

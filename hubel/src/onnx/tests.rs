@@ -185,6 +185,10 @@ const ODD: &[(&str, [usize; 3])] = &[
         [9, 9, 3],
     ),
     (
+        "conv(4, stride=2)-upsample((2,3))-conv(3)-tanh-upsample((3,2), mode=bilinear)-globalmaxpool-linear(classes)",
+        [9, 9, 3],
+    ),
+    (
         "conv(6)-prelu-residual[conv(6, padding=1)-prelu]-flatten-prelu-linear(9)-prelu-linear(classes)",
         [8, 9, 3],
     ),
@@ -341,6 +345,62 @@ fn a_file_with_other_padding_axis_or_epsilon_is_found_out() {
         }
     })
     .unwrap_err();
+}
+
+#[test]
+fn other_coordinates_of_upsampling_are_refused_unless_they_give_the_same() {
+    let model = random(
+        "conv(4)-upsample(3)-conv(4)-upsample(2, mode=bilinear)-flatten-linear(classes)",
+        Shape::new(6, 7, 3),
+        5,
+    );
+    let settings = ExportSettings::default();
+    let (bytes, _) = exported(&model, &settings).unwrap();
+    let with = |kind: &str, coordinates: &str, nearest: &str| {
+        let mut file = proto::Model::decode(&*bytes).unwrap();
+        let nodes = &mut file.graph.as_mut().unwrap().node;
+        let is_of_kind = |node: &&mut proto::Node| {
+            let mut attributes = node.attribute.iter();
+            attributes.any(|attribute| attribute.s.as_deref() == Some(kind.as_bytes()))
+        };
+        let node = nodes.iter_mut().find(is_of_kind).unwrap();
+        for attribute in &mut node.attribute {
+            match attribute.name.as_deref() {
+                Some("coordinate_transformation_mode") => {
+                    attribute.s = Some(coordinates.to_owned().into());
+                }
+                Some("nearest_mode") => attribute.s = Some(nearest.to_owned().into()),
+                _ => {}
+            }
+        }
+        super::read(&file.encode_to_vec()).map_err(|error| error.to_string())
+    };
+    for (kind, coordinates, nearest) in [
+        ("nearest", "asymmetric", "floor"),
+        ("nearest", "half_pixel", "round_prefer_floor"),
+        ("nearest", "pytorch_half_pixel", "round_prefer_ceil"),
+        ("nearest", "tf_half_pixel_for_nn", "floor"),
+        ("linear", "half_pixel_symmetric", "floor"),
+        ("linear", "pytorch_half_pixel", "ceil"),
+    ] {
+        with(kind, coordinates, nearest).unwrap();
+    }
+    for (kind, coordinates, nearest, named) in [
+        ("nearest", "half_pixel", "floor", "`half_pixel` and `floor`"),
+        ("nearest", "asymmetric", "ceil", "`asymmetric` and `ceil`"),
+        ("nearest", "align_corners", "floor", "`align_corners`"),
+        ("linear", "align_corners", "floor", "`align_corners`"),
+        ("linear", "asymmetric", "floor", "`asymmetric`"),
+        (
+            "linear",
+            "tf_crop_and_resize",
+            "floor",
+            "`tf_crop_and_resize`",
+        ),
+    ] {
+        let error = with(kind, coordinates, nearest).unwrap_err();
+        assert!(error.contains(named), "{named} in {error}");
+    }
 }
 
 #[test]

@@ -157,6 +157,9 @@ impl Lowering<'_> {
                 })
             }
             Operation::Pad { sides, mode } => Kind::Pad(self.border(from, *sides, *mode)),
+            Operation::Upsample(upsample) => {
+                Kind::Upsample(upsample.for_kernels(self.settings.batch, from))
+            }
             Operation::Prelu => {
                 let slopes = self.parameters.range(i, Role::Slope);
                 Kind::Prelu(slopes.expect("a PReLU has slopes"))

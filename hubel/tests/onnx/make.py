@@ -127,6 +127,9 @@ def modules():
     yield "bordered", nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConstantPad2d((1, 0, 0, 1), -3), nn.MaxPool2d(3, 1), nn.ReflectionPad2d((1, 1, 2, 0)), nn.MaxPool2d(2),
                                     nn.ReplicationPad2d((0, 1, 2, 0)), nn.Tanh(), nn.ZeroPad2d((1, 0, 2, 1)), nn.MaxPool2d(2, 1)), (3, 9, 10)
 
+    yield "enlarged", nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample(scale_factor=(2, 3), mode="bilinear"),
+                                    nn.Conv2d(4, 4, 3), nn.Upsample((20, 48)), nn.MaxPool2d(3)), (3, 9, 9)
+
 
 def sloped(channels):
     module = nn.PReLU(channels)
@@ -154,7 +157,7 @@ def export(name, body, shape):
     model.eval()
     example = torch.zeros(2, *shape)
     for opset in (9, 17):
-        if (opset, name) in ((9, "convolutions"), (9, "excited"), (9, "pools")):
+        if (opset, name) in ((9, "convolutions"), (9, "excited"), (9, "pools"), (9, "enlarged")):
             opset = 14
         path = os.path.join(FOLDER, f"{name}-{opset}.onnx")
         torch.onnx.export(model, (example,), path, dynamo=False, opset_version=opset, input_names=["image"], dynamic_axes={"image": {0: "n"}})

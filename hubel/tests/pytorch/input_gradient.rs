@@ -10,6 +10,7 @@ use hubel_kernels::layer_norm::LayerNorm;
 use hubel_kernels::pool::{Pooling, Regions, Window};
 use hubel_kernels::prelu::Prelu;
 use hubel_kernels::selection::Selection;
+use hubel_kernels::upsample::Upsampling;
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
 pub(crate) struct Run<'a> {
@@ -107,6 +108,17 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
             };
             let mut gradient = run.zeros();
             pad::backward(run.cpu, &padding, run.output_gradient, &mut gradient, false);
+            vec![gradient]
+        }
+        Operation::Upsample(upsample) => {
+            let upsampling = Upsampling {
+                batch: run.batch,
+                input: sides(from),
+                factor: upsample.factor,
+                interpolation: upsample.interpolation,
+            };
+            let mut gradient = run.zeros();
+            upsampling.backward(run.cpu, run.output_gradient, &mut gradient, false);
             vec![gradient]
         }
         Operation::Prelu => {

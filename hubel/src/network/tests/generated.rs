@@ -140,6 +140,13 @@ fn layers() -> impl Strategy<Value = Layer> {
             .prop_map(|(first, count)| Layer::Channels { first, count }),
         any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),
         Just(Layer::Prelu),
+        (pair(), any::<bool>()).prop_map(|(factor, is_bilinear)| Layer::Upsample(Upsample {
+            factor,
+            interpolation: match is_bilinear {
+                true => Interpolation::Bilinear,
+                false => Interpolation::Nearest,
+            },
+        })),
         ([0..5usize, 0..5, 0..5, 0..5], modes())
             .prop_map(|(sides, mode)| Layer::Pad(Pad { sides, mode })),
         Just(Layer::Flatten),

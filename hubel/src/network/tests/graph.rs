@@ -67,6 +67,8 @@ fn impossible_layers_are_refused_by_name() {
             "pad(9, mode=circular)",
             "mode=circular can pad 8 pixels by at most 8, not 9",
         ),
+        ("upsample(0)", "factor must be at least 1"),
+        ("upsample(18446744073709551615)", "larger than any memory"),
         ("pad(18446744073709551615)", "too large a number"),
         ("pad(2305843009213693952)", "larger than any memory"),
         ("maxpool(2, padding=2)", "contain only padding"),
@@ -176,6 +178,20 @@ fn slopes_begin_at_a_quarter_for_each_channel() {
     );
     let slopes = &graph.nodes[2].tensors[0];
     assert_eq!((slopes.len(), slopes.initial), (4, Initial::All(0.25)));
+}
+
+#[test]
+fn upsampled_maps_see_as_much_as_their_pixels() {
+    let sees = |text: &str| {
+        let summary = Network::parse(text).unwrap();
+        let summary = summary.summary(Shape::new(16, 16, 3), 10).unwrap();
+        summary.layers.last().unwrap().receptive_field
+    };
+    assert_eq!(sees("conv(4)-upsample((2,3))"), [3, 3]);
+    assert_eq!(sees("conv(4)-upsample((2,1), mode=bilinear)"), [4, 3]);
+    // Three rows of the larger map lie in two of the smaller one.
+    assert_eq!(sees("conv(4)-upsample((2,1))-conv(4)"), [4, 5]);
+    assert_eq!(sees("maxpool(2)-upsample(2)-conv(4)"), [4, 4]);
 }
 
 #[test]

@@ -83,6 +83,12 @@ impl Builder {
         self.constant(name, shape, self.scalar.data_type(), bytes)
     }
 
+    /// Adds a constant of floats of 32 bits, whatever the type of the maps is; returns its name.
+    pub(super) fn singles(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> String {
+        let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        self.constant(name, shape, data_type::FLOAT, bytes)
+    }
+
     /// Adds a constant of integers; returns its name.
     pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let bytes = values

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::builder::{Attributes, Builder, Scalar};
 use crate::formats::layout::Layout;
-use crate::layers::{Activation, PaddingMode};
+use crate::layers::{Activation, Interpolation, PaddingMode};
 use crate::network::{Convolution, Graph, Node, Operation, Window};
 use crate::{Model, Shape};
 
@@ -244,6 +244,22 @@ impl Writer<'_> {
                 let input = self.map(before, &name)?;
                 let mode = self.border(node, *mode)?;
                 of_map(self.padded_as(&name, &name, input, *sides, mode))
+            }
+            Operation::Upsample(upsample) => {
+                let input = self.map(before, &name)?;
+                let [down, across] = upsample.factor.map(|factor| factor as f32);
+                let scales = vec![1.0, 1.0, down, across];
+                let scales = (self.builder).singles(&format!("{name}/scales"), &[4], scales);
+                let (mode, coordinates) = match upsample.interpolation {
+                    Interpolation::Nearest => ("nearest", "asymmetric"),
+                    Interpolation::Bilinear => ("linear", "half_pixel"),
+                };
+                let inputs = [&*input, "", &scales];
+                of_map(self.builder.node("Resize", &name, &inputs, |node| {
+                    (node.text("mode", mode))
+                        .text("coordinate_transformation_mode", coordinates)
+                        .text("nearest_mode", "floor")
+                }))
             }
             Operation::Prelu => {
                 let input = self.values[before].clone();

@@ -4,6 +4,7 @@ mod label;
 mod linear;
 mod norms;
 mod pairs;
+mod resize;
 mod views;
 mod windows;
 
@@ -197,6 +198,7 @@ impl<'s> Reader<'s> {
             "ReduceMean" => self.reduced(call, Layer::GlobalAvgPool),
             "ReduceMax" => self.reduced(call, Layer::GlobalMaxPool),
             "Pad" => self.pad(call),
+            "Resize" | "Upsample" => self.resize(call),
             "Add" | "Sum" => self.sum(call),
             "Sub" => self.difference(call),
             "Mul" => self.product(call),
