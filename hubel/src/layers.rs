@@ -9,9 +9,12 @@ mod embedding;
 mod layer_norm;
 mod linear;
 mod lrn;
+mod pad;
 mod pool;
+mod prelu;
 mod time;
 pub(crate) mod torch;
+mod upsample;
 pub(crate) mod window;
 
 use crate::{
@@ -26,9 +29,11 @@ pub(crate) use embedding::missing as missing_embedding;
 use hubel_kernels::over_time;
 pub(crate) use linear::for_kernels as linear_for_kernels;
 pub use lrn::LocalResponse;
+pub use pad::Pad;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 pub use time::{TimeConv, TimePadding, TimePool};
+pub use upsample::{Interpolation, Upsample};
 use window::Pair;
 pub use window::{Padding, Round};
 
@@ -68,6 +73,12 @@ pub enum Layer {
         /// How many.
         count: usize,
     },
+    /// Padding.
+    Pad(Pad),
+    /// Upsampling.
+    Upsample(Upsample),
+    /// A leaky ReLU with a learned slope for each channel (He et al. 2015).
+    Prelu,
     /// The channels in another order (Zhang et al. 2018): as if seen as `[groups, channels/groups]` and transposed.
     Shuffle {
         /// Number of groups, which divides the number of channels.
@@ -149,7 +160,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 39] = [
+pub(crate) const NAMES: [&str; 44] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -163,6 +174,9 @@ pub(crate) const NAMES: [&str; 39] = [
     "layernorm",
     "channels",
     "shuffle",
+    "prelu",
+    "pad",
+    "upsample",
     "dropout",
     "timeconv",
     "timemaxpool",
@@ -185,6 +199,8 @@ pub(crate) const NAMES: [&str; 39] = [
     "hardsigmoid",
     "elu",
     "mish",
+    "softplus",
+    "gelutanh",
     "clip",
     "residual",
     "concat",
@@ -258,6 +274,9 @@ impl Layer {
             "layernorm" => layer_norm::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
+            "prelu" => Self::Prelu,
+            "pad" => Self::Pad(Pad::parse(arguments)?),
+            "upsample" => Self::Upsample(Upsample::parse(arguments)?),
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
             "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
@@ -295,6 +314,9 @@ impl Layer {
             Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
+            Self::Prelu => prelu::resolve(input),
+            Self::Pad(pad) => pad.resolve(input),
+            Self::Upsample(upsample) => upsample.resolve(input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -453,6 +475,9 @@ impl fmt::Display for Layer {
             Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
+            Self::Prelu => f.write_str("prelu"),
+            Self::Pad(pad) => pad.fmt(f),
+            Self::Upsample(upsample) => upsample.fmt(f),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
             Self::TimeConv(conv) => conv.fmt(f),
             Self::TimePool(pool) => pool.fmt(f),

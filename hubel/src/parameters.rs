@@ -102,6 +102,7 @@ impl Parameters {
             match initial {
                 Initial::Zero => {}
                 Initial::One => target.fill(1.0),
+                Initial::All(value) => target.fill(value),
                 Initial::HeNormal { fan_in } => {
                     let deviation = (2.0 / fan_in as f32).sqrt();
                     target
@@ -242,7 +243,7 @@ impl PartialEq for Parameters {
 fn group_of(role: Role) -> usize {
     match role {
         Role::Weight => 0,
-        Role::Bias | Role::Scale | Role::Shift => 1,
+        Role::Bias | Role::Scale | Role::Shift | Role::Slope => 1,
         Role::RunningMean | Role::RunningVariance => 2,
     }
 }

@@ -7,6 +7,7 @@ mod layer_norm;
 mod normalisation;
 mod over_time;
 mod pooling;
+mod prelu;
 
 use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
@@ -339,6 +340,7 @@ impl Step {
                 normalisation.forward(context, self, workspace, output)
             }
             Kind::LayerNorm(norm) => norm.forward(context, self, workspace, output),
+            Kind::Prelu(slopes) => prelu::forward(context, self, slopes, workspace, output),
             _ => self.forward_elementwise(context, workspace, output),
         }
     }
@@ -369,6 +371,9 @@ impl Step {
                 normalisation.backward(context, self, workspace, output_gradient);
             }
             Kind::LayerNorm(norm) => norm.backward(context, self, workspace, output_gradient),
+            Kind::Prelu(slopes) => {
+                prelu::backward(context, self, slopes, workspace, output_gradient);
+            }
             _ => self.backward_elementwise(context, workspace, output_gradient),
         }
     }

@@ -43,6 +43,7 @@ const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-bat
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
 const LIMITS: &str =
     "conv(6)-elu(0.8)-conv(6, padding=1)-mish-conv(5)-clip(-0.6, 0.7)-flatten-fc(classes)";
+const SMOOTH: &str = "conv(6)-softplus-conv(5, padding=1)-gelutanh-flatten-fc(classes)";
 /// Products with factors of channels, as in squeeze-and-excitation, and with maps.
 const PRODUCTS: &str = "conv(4)-batchnorm-tanh-multiply[ | globalavgpool-conv(3, kernel=1)-tanh-conv(4, kernel=1)-hardsigmoid]\
     -multiply[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-sigmoid]-flatten-multiply[fc(6) | fc(6)-sigmoid]-fc(classes)";
@@ -53,6 +54,14 @@ const PIXELS_NORMALISED: &str = "conv(6)-layernorm-residual[conv(6, groups=6, pa
 /// Parts of the channels, alone and overlapping, and channel shuffles, as in ShuffleNet.
 const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 4)-conv(3, kernel=1)-tanh]-shuffle(2)-conv(6, padding=1)\
     -shuffle(3)-tanh-channels(1, 4)-flatten-fc(8)-channels(2, 6)-shuffle(3)-fc(classes)";
+/// PReLU of maps, of an input that others read, and of rows.
+const SLOPES: &str =
+    "conv(5)-prelu-conv(4, padding=1)-residual[prelu | tanh]-flatten-prelu-fc(7)-prelu-fc(classes)";
+/// Padding in front of layers that do not pad so.
+const BORDERS: &str = "conv(4)-pad((1,0,2,1), mode=reflect)-maxpool(2, round=floor)-tanh-residual[pad((0,1,1,2), mode=constant(0.5))-conv(4, kernel=(2,4))]\
+    -pad(1)-avgpool(3, stride=2, round=floor)-pad((1,2), mode=circular)-flatten-fc(classes)";
+const ENLARGED: &str = "conv(4)-upsample((2,3))-conv(3, stride=2, round=floor)-tanh-residual[upsample(1) | conv(3, kernel=1)]\
+    -upsample((3,2), mode=bilinear)-conv(3, stride=3, round=floor)-flatten-fc(classes)";
 /// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
@@ -112,6 +121,9 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Upsample: [ENLARGED],
+    Prelu: [SLOPES],
+    Pad: [BORDERS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -138,6 +150,9 @@ checked!(
     LayerNorm: [PIXELS_NORMALISED],
     Channels: [MOVED],
     Shuffle: [MOVED],
+    Upsample: [ENLARGED],
+    Prelu: [SLOPES],
+    Pad: [BORDERS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -168,6 +183,8 @@ checked!(
     HardSigmoid: [PRODUCTS],
     Elu: [LIMITS],
     Mish: [LIMITS],
+    Softplus: [SMOOTH],
+    GeluTanh: [SMOOTH],
     Clip: [LIMITS],
 );
 

@@ -42,6 +42,8 @@ fn a_nan_passes_every_activation_fused_or_not() -> Result<()> {
         "silu",
         "hardswish",
         "gelu",
+        "softplus",
+        "gelutanh",
     ] {
         for text in [
             format!("{activation}-flatten-fc(classes)"),

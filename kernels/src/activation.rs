@@ -1,6 +1,6 @@
 //! Activation functions, forward and backward.
 use crate::Cpu;
-use crate::exponential::{exponential, normal, sigmoid, tanh};
+use crate::exponential::{exponential, normal, sigmoid, softplus, tanh};
 use crate::simd::{Kernel, Simd};
 
 /// A function of each value. `LeakyRelu` has the slope for negative values.
@@ -31,6 +31,10 @@ pub enum Activation {
     Elu(f32),
     /// x · tanh(ln(1 + eˣ))
     Mish,
+    /// ln(1 + eˣ)
+    Softplus,
+    /// x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2, the approximation of GELU by Hendrycks and Gimpel (2016)
+    GeluTanh,
     /// min(max(x, least), most)
     Clip {
         /// The smallest value.
@@ -65,6 +69,8 @@ pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S
             simd.select_greater(x, simd.zero(), x, simd.mul(below, simd.splat(alpha)))
         }
         Activation::Mish => simd.mul(at_least(simd, -SATURATED, x), mish_gate(simd, x).0),
+        Activation::Softplus => softplus(simd, x),
+        Activation::GeluTanh => simd.mul(at_least(simd, -SATURATED, x), gelu_gate(simd, x).0),
         Activation::Clip { least, most } => {
             simd.min(simd.splat(most), simd.max(simd.splat(least), x))
         }
@@ -98,6 +104,28 @@ fn mish_gate<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector) {
     (simd.div(n, divisor), slope)
 }
 
+/// (1 + tanh u) / 2 and its derivative, where u = √(2/π) · (x + 0.044715 · x³). The gate is the logistic function of 2u.
+#[inline(always)]
+fn gelu_gate<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector) {
+    const TWICE_ROOT: f32 = 1.595_769;
+    // Beyond, the gate is 0 or 1, and x³ would overflow later.
+    let x = simd.max(simd.splat(-10.0), simd.min(simd.splat(10.0), x));
+    let square = simd.mul(x, x);
+    let by_x = simd.mul_add(
+        square,
+        simd.splat(TWICE_ROOT * 0.044_715),
+        simd.splat(TWICE_ROOT),
+    );
+    let gate = sigmoid(simd, simd.mul(x, by_x));
+    let slope = simd.mul_add(
+        square,
+        simd.splat(3.0 * TWICE_ROOT * 0.044_715),
+        simd.splat(TWICE_ROOT),
+    );
+    let rest = simd.sub(simd.splat(1.0), gate);
+    (gate, simd.mul(simd.mul(gate, rest), slope))
+}
+
 #[inline(always)]
 fn hard_sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
@@ -108,7 +136,7 @@ fn hard_sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 /// [`Activation::follows_from_output`].
 ///
 /// # Panics
-/// For SiLU, hard swish, GELU and Mish, whose derivative does not follow from y.
+/// For SiLU, hard swish, GELU and Mish, whose derivative does not follow from y, and for softplus, whose derivative is more precise from x.
 #[inline(always)]
 pub(crate) fn derivative_from_output<S: Simd>(
     simd: S,
@@ -135,7 +163,12 @@ pub(crate) fn derivative_from_output<S: Simd>(
             let above = simd.select_greater(y, simd.splat(least), one, zero);
             simd.select_greater(simd.splat(most), y, above, zero)
         }
-        Activation::Silu | Activation::HardSwish | Activation::Gelu | Activation::Mish => {
+        Activation::Silu
+        | Activation::HardSwish
+        | Activation::Gelu
+        | Activation::GeluTanh
+        | Activation::Mish
+        | Activation::Softplus => {
             panic!("the derivative of {activation:?} does not follow from its output")
         }
     }
@@ -145,7 +178,9 @@ impl Activation {
     /// Whether the derivative follows from the output alone. The input then need not be kept.
     pub fn follows_from_output(self) -> bool {
         match self {
-            Self::Silu | Self::HardSwish | Self::Gelu | Self::Mish => false,
+            Self::Silu | Self::HardSwish | Self::Gelu | Self::GeluTanh | Self::Mish => false,
+            // 1 − e⁻ʸ has no precision where y is small.
+            Self::Softplus => false,
             // With a negative slope the output is positive on both sides.
             Self::LeakyRelu(slope) | Self::Elu(slope) => slope >= 0.0,
             _ => true,
@@ -184,6 +219,12 @@ fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector)
         }
         Activation::Mish => {
             let (gate, slope) = mish_gate(simd, x);
+            let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
+            simd.mul_add(x, slope, gate)
+        }
+        Activation::Softplus => sigmoid(simd, x),
+        Activation::GeluTanh => {
+            let (gate, slope) = gelu_gate(simd, x);
             let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
             simd.mul_add(x, slope, gate)
         }
@@ -367,7 +408,7 @@ mod tests {
     use super::*;
     use crate::InstructionSet;
 
-    const ALL: [Activation; 14] = [
+    const ALL: [Activation; 16] = [
         Activation::Identity,
         Activation::Relu,
         Activation::Relu6,
@@ -381,6 +422,8 @@ mod tests {
         Activation::Elu(0.7),
         Activation::Elu(-0.3),
         Activation::Mish,
+        Activation::Softplus,
+        Activation::GeluTanh,
         Activation::Clip {
             least: -1.3,
             most: 2.1,
@@ -435,6 +478,11 @@ mod tests {
             Activation::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Activation::Elu(alpha) => x.max(0.0) + f64::from(alpha) * (x.min(0.0).exp() - 1.0),
             Activation::Mish => x * x.exp().ln_1p().tanh(),
+            Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Activation::GeluTanh => {
+                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                x * 0.5 * (1.0 + u.tanh())
+            }
             Activation::Clip { least, most } => x.clamp(least.into(), most.into()),
             Activation::Gelu => {
                 // Formula 7.1.26 of Abramowitz and Stegun.

@@ -35,6 +35,31 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.div(one, simd.add(one, inverse))
 }
 
+/// ln(1 + eˣ)
+#[inline(always)]
+pub(crate) fn softplus<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let zero = simd.zero();
+    // max(x, 0) + ln(1 + e^(−|x|)). With power = e^(−|x|) and s = power / (power + 2), the logarithm is 2 · artanh s, and s is at most 1/3.
+    let negative = simd.sub(zero, x);
+    let power = exponential(simd, simd.select_greater(x, zero, negative, x));
+    let s = simd.div(power, simd.add(power, simd.splat(2.0)));
+    // The coefficients of Taylor's series; the next one is below 1e-8 of the whole.
+    let series = polynomial(
+        simd,
+        simd.mul(s, s),
+        [
+            2.0,
+            2.0 / 3.0,
+            2.0 / 5.0,
+            2.0 / 7.0,
+            2.0 / 9.0,
+            2.0 / 11.0,
+            2.0 / 13.0,
+        ],
+    );
+    simd.mul_add(s, series, simd.max(zero, x))
+}
+
 /// tanh x: 1 − 2 / (e²ˣ + 1), and near 0 a series that keeps the relative precision.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
@@ -108,6 +133,7 @@ mod tests {
         Sigmoid,
         Tanh,
         Distribution,
+        Softplus,
     }
 
     struct Of(Function, f32);
@@ -123,6 +149,7 @@ mod tests {
                 Function::Sigmoid => sigmoid(simd, x),
                 Function::Tanh => tanh(simd, x),
                 Function::Distribution => normal(simd, x).0,
+                Function::Softplus => softplus(simd, x),
             };
             let mut first = 0.0;
             // SAFETY: `first` holds the one lane that is written.
@@ -161,6 +188,12 @@ mod tests {
                     (Function::Exponential, -87.0, exact.exp(), 2.5e-7),
                     (Function::Sigmoid, -87.0, 1.0 / (1.0 + (-exact).exp()), 4e-7),
                     (Function::Tanh, -100.0, exact.tanh(), 4e-7),
+                    (
+                        Function::Softplus,
+                        -87.0,
+                        exact.max(0.0) + (-exact.abs()).exp().ln_1p(),
+                        4e-7,
+                    ),
                     (Function::Distribution, -5.0, distribution(exact), 2e-6),
                     (Function::Distribution, -12.0, distribution(exact), 8e-6),
                 ] {

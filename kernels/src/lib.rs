@@ -24,6 +24,7 @@ pub mod multiply;
 pub mod over_time;
 pub mod pad;
 pub mod pool;
+pub mod prelu;
 pub mod reference;
 pub mod selection;
 mod shape;
@@ -32,6 +33,7 @@ pub mod softmax;
 mod stream;
 mod threads;
 pub mod update;
+pub mod upsample;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};

@@ -57,7 +57,7 @@ export function family(kind) {
   if (/pool|overtime/.test(kind)) return "pool";
   if (kind === "linear") return "linear";
   if (/norm|dropout/.test(kind)) return "norm";
-  if (/add|concat|flatten/.test(kind)) return "shape";
+  if (/add|concat|flatten|^pad$|upsample/.test(kind)) return "shape";
   return "activation";
 }
 

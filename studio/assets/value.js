@@ -64,7 +64,7 @@ function terms(found, nameOf) {
     case "entry":
       return [line(`number ${found.at.channel} in the vector of token ${only.value}`)];
     case "same":
-      return [line(`the value of ${nameOf(only.layer)} at ${only.at ? place(only.at) : "the border"}, unchanged`)];
+      return [line(only.at ? `the value of ${nameOf(only.layer)} at ${place(only.at)}, unchanged` : `${number(only.value)}, the value of the padding`)];
     case "softmax":
       return softmax(found);
   }

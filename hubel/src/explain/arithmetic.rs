@@ -6,8 +6,8 @@ use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
 use super::pixel_norm::PixelNorm;
-use super::windows::{ConvolutionWindows, PoolingWindows, Source};
-use crate::layers::LocalResponse;
+use super::windows::{Border, ConvolutionWindows, PoolingWindows, Source, Upsampled};
+use crate::layers::{Interpolation, LocalResponse, PaddingMode, Upsample};
 use crate::network::{Operation, Role};
 use crate::{Error, Place, Result, Shape};
 
@@ -116,7 +116,7 @@ pub enum Rule {
     },
     /// The product of two terms.
     Product,
-    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels.
+    /// A single term, unchanged: flatten, dropout (which acts in training only), concat, layers that move channels, padding, a pixel that is repeated.
     Same,
     /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
     Softmax {
@@ -201,6 +201,9 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         Operation::Embedding { .. } => without_window(value.entry()),
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
         Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
+        Operation::Pad { sides, mode } => without_window(value.padded(*sides, *mode)),
+        Operation::Upsample(upsample) => without_window(value.upsampled(*upsample)),
+        Operation::Prelu => without_window(value.with_slope()),
         Operation::Activation(function) => without_window(value.function(*function)),
         Operation::Add => without_window(value.sum_of_inputs()),
         Operation::Flatten => without_window(value.same(0, value.input(0).place(at.channel))),
@@ -410,13 +413,7 @@ impl Value<'_> {
                 let weight = weights[windows.weight(number, channel, filter)];
                 terms.push(match source {
                     Source::Inside(place) => self.term(0, Place { channel, ..place }, weight),
-                    Source::Border(value) => Term {
-                        node: own.inputs[0],
-                        at: None,
-                        value,
-                        weight,
-                        derivative: f64::from(weight),
-                    },
+                    Source::Border(value) => self.of_padding(value, weight),
                 });
             }
         }
@@ -560,6 +557,49 @@ impl Value<'_> {
             ..term
         };
         (Rule::Function(function), vec![term])
+    }
+
+    /// A value of the input, or one of the padding.
+    fn padded(&self, sides: [usize; 4], mode: PaddingMode) -> (Rule, Vec<Term>) {
+        match Border::of(self.input(0), sides, mode).source(self.at) {
+            Source::Inside(place) => self.same(0, place),
+            Source::Border(value) => (Rule::Same, vec![self.of_padding(value, 1.0)]),
+        }
+    }
+
+    /// A value in the padding of the first input.
+    fn of_padding(&self, value: f32, weight: f32) -> Term {
+        Term {
+            node: self.explainer.nodes()[self.node].inputs[0],
+            at: None,
+            value,
+            weight,
+            derivative: f64::from(weight),
+        }
+    }
+
+    /// A value of the input, or a mean of several.
+    fn upsampled(&self, upsample: Upsample) -> (Rule, Vec<Term>) {
+        let sources = Upsampled::of(self.input(0), upsample).sources(self.at);
+        match upsample.interpolation {
+            Interpolation::Nearest => self.same(0, sources[0].0),
+            Interpolation::Bilinear => {
+                let terms = sources.iter();
+                let terms = terms.map(|(place, weight)| self.term(0, *place, *weight));
+                (Rule::Sum { bias: 0.0 }, terms.collect())
+            }
+        }
+    }
+
+    /// The input once if it is above 0, otherwise the slope of its channel times.
+    fn with_slope(&self) -> (Rule, Vec<Term>) {
+        let slopes = self.tensor(Role::Slope).expect("a PReLU has slopes");
+        let term = self.term(0, self.at, 1.0);
+        let term = match term.value > 0.0 {
+            true => term,
+            false => self.term(0, self.at, slopes[self.at.channel]),
+        };
+        (Rule::Sum { bias: 0.0 }, vec![term])
     }
 
     fn local_response(&self, settings: LocalResponse) -> (Rule, Vec<Term>) {

@@ -74,6 +74,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
             Operation::BatchNorm { .. }
                 | Operation::LayerNorm { .. }
                 | Operation::Activation(_)
+                | Operation::Prelu
                 | Operation::Channels { .. }
                 | Operation::Shuffle { .. }
                 | Operation::Dropout(_)

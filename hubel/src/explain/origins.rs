@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use super::Explainer;
 use super::arithmetic;
 use super::pixel_norm::PixelNorm;
-use super::windows::{ConvolutionWindows, PoolingWindows};
+use super::windows::{Border, ConvolutionWindows, PoolingWindows, Upsampled};
 use crate::network::{Operation, Role};
 use crate::{Place, Result, Shape};
 
@@ -133,6 +133,8 @@ fn derivatives(
             })
             .map(|channel| Place { channel, ..at })
             .collect(),
+        Operation::Pad { sides, mode } => Border::of(from, *sides, *mode).readers(at),
+        Operation::Upsample(upsample) => Upsampled::of(from, *upsample).readers(at),
         Operation::Concat => side_by_side(explainer, reader, node, at),
         // The sum of a channel has the same channels around it.
         Operation::Lrn(settings) => (settings.around(at.channel, from.channels))

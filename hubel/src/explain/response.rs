@@ -186,6 +186,10 @@ pub fn view(graph: &Graph, node: usize, at: Place) -> [Range<usize>; 3] {
     seen[node] = Some([at.time, at.row, at.column].map(single));
     for i in (1..=node).rev() {
         let Some(own) = seen[i].clone() else { continue };
+        // A value of the padding depends on nothing.
+        if own.iter().any(Range::is_empty) {
+            continue;
+        }
         for &input in &graph.nodes[i].inputs {
             let shape = graph.nodes[input].shape;
             let sides = [shape.time, shape.height, shape.width];
@@ -193,6 +197,7 @@ pub fn view(graph: &Graph, node: usize, at: Place) -> [Range<usize>; 3] {
                 let read = reads(&graph.nodes[i], axis, sides[axis], own[axis].clone());
                 let mode = match &graph.nodes[i].operation {
                     Operation::Conv(conv) if axis > 0 => conv.mode,
+                    Operation::Pad { mode, .. } if axis > 0 => *mode,
                     _ => PaddingMode::Zeros,
                 };
                 shown(read, sides[axis] as isize, mode)
@@ -266,6 +271,16 @@ fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<i
             let count = [node.shape.height, node.shape.width][axis] as isize;
             let size = size as isize;
             places.start * size / count..(places.end * size + count - 1) / count
+        }
+        // A factor of a channel is read at all places.
+        (Operation::Multiply, _) if size == 1 => all(),
+        (Operation::Pad { sides, .. }, Some(axis)) => sliding(1, 1, 1, sides[axis]),
+        (Operation::Upsample(upsample), Some(axis)) => {
+            let upsampling = upsample.for_kernels(1, Shape::new(size, size, 1));
+            let sources = |place: isize| upsampling.sources(axis, place as usize);
+            let ((first, ..), (last, _, behind)) = (sources(places.start), sources(places.end - 1));
+            let last = behind.map_or(last, |(behind, _)| behind);
+            first as isize..last as isize + 1
         }
         (Operation::GlobalAvgPool | Operation::GlobalMaxPool, Some(_)) => all(),
         _ => places,

@@ -11,7 +11,7 @@ use crate::network::{Operation, Role};
 use crate::{Network, Place, Preparation, Purpose, Random};
 
 /// Every operation, with unusual settings, in networks without and with kinks.
-pub(super) const NETWORKS: [&str; 16] = [
+pub(super) const NETWORKS: [&str; 19] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
     "conv(6, groups=3, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-batchnorm-flatten-dropout(0.3)-fc(classes, bias=false)",
@@ -25,13 +25,17 @@ pub(super) const NETWORKS: [&str; 16] = [
      -fc(5)-leakyrelu(0.2)-fc(classes)",
     "conv(4, padding=1)-relu-residual[conv(4, padding=1)-batchnorm | conv(4, kernel=1)]-relu-avgpool(2, round=floor)-flatten-fc(classes)",
     "conv(5, kernel=4, stride=3, padding=1, mode=constant(-0.7), round=ceil)-tanh-flatten-fc(classes)",
-    "residual[conv(3, padding=1)-tanh-residual[conv(3, padding=1)]]-silu-flatten-dropout(0.5)-fc(classes)",
+    "residual[conv(3, padding=1)-tanh-residual[conv(3, padding=1)]]-softplus-flatten-dropout(0.5)-fc(5)-gelutanh-fc(classes)",
     "flatten-fc(6)-residual[fc(6)-sigmoid]-fc(classes)",
     "conv(5)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.9, beta=0.6, bias=2)-globalavgpool-fc(classes)",
     "conv(4)-multiply[ | globalavgpool-conv(4, kernel=1)-hardsigmoid]-multiply[conv(3, kernel=1) | conv(3, kernel=1)-sigmoid]-globalavgpool\
      -fc(classes)",
     "conv(6)-concat[channels(0, 2) | channels(1, 4)-conv(4, kernel=1)-tanh]-shuffle(3)-globalavgpool-channels(1, 5)-shuffle(5)-fc(classes)",
     "conv(6)-layernorm(epsilon=0.1)-residual[conv(6, groups=6, padding=1)-layernorm-gelu]-globalavgpool-layernorm-fc(classes)",
+    "pad((1,0,2,0), mode=reflect)-conv(4)-pad(1, mode=constant(0.7))-avgpool(2, round=floor)-pad((0,1,1,2), mode=circular)-tanh\
+     -pad((2,1))-flatten-fc(classes)",
+    "conv(4, stride=2, round=floor)-upsample((2,3))-conv(3)-tanh-upsample((3,2), mode=bilinear)-maxpool(3, round=floor)-flatten-fc(classes)",
+    "conv(4)-prelu-residual[prelu]-flatten-fc(6)-prelu-fc(classes)",
     "conv(5, padding=1)-relu-conv(4, kernel=1)-globalavgpool",
 ];
 pub(super) const SHAPE: Shape = Shape::new(7, 6, 3);

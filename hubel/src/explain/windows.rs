@@ -3,9 +3,10 @@ use std::ops::Range;
 
 use hubel_kernels::pad::{self, Padding};
 use hubel_kernels::pool::{self, Regions};
+use hubel_kernels::upsample::Upsampling;
 
 use super::Explainer;
-use crate::layers::PaddingMode;
+use crate::layers::{PaddingMode, Upsample};
 use crate::network::{self, Operation, TimeWindow};
 use crate::{Place, Shape};
 
@@ -56,7 +57,7 @@ impl ConvolutionWindows {
                 groups: settings.groups,
                 channels: from.channels,
                 times: times(&plain, from),
-                frame: padding(frame, settings.padding, mode(settings.mode)),
+                frame: padding(frame, settings.padding, settings.mode.for_kernels()),
             },
             Operation::TimeConv(settings) => Self {
                 kernel: along(settings.window.kernel, [1; 2]),
@@ -192,20 +193,89 @@ fn padding(
     }
 }
 
-fn mode(mode: PaddingMode) -> pad::PaddingMode {
-    match mode {
-        PaddingMode::Zeros => pad::PaddingMode::Constant(0.0),
-        PaddingMode::Constant(value) => pad::PaddingMode::Constant(value),
-        PaddingMode::Reflect => pad::PaddingMode::Reflect,
-        PaddingMode::Replicate => pad::PaddingMode::Replicate,
-        PaddingMode::Circular => pad::PaddingMode::Circular,
-    }
-}
-
 fn constant(mode: pad::PaddingMode) -> f32 {
     match mode {
         pad::PaddingMode::Constant(value) => value,
         _ => unreachable!("only a constant shows no pixel"),
+    }
+}
+
+/// The sources of the places of a padded frame.
+pub(super) struct Border(Padding);
+
+impl Border {
+    /// A map of `from` padded by `[top, left, bottom, right]`.
+    pub(super) fn of(from: Shape, sides: [usize; 4], mode: PaddingMode) -> Self {
+        let frame = [from.height, from.width];
+        Self(padding(frame, sides, mode.for_kernels()))
+    }
+
+    /// The source of the value at `at`.
+    pub(super) fn source(&self, at: Place) -> Source {
+        match (self.0.source(0, at.row), self.0.source(1, at.column)) {
+            (Some(row), Some(column)) => Source::Inside(Place { row, column, ..at }),
+            _ => Source::Border(constant(self.0.mode)),
+        }
+    }
+
+    /// The places that show the value at `read`.
+    pub(super) fn readers(&self, read: Place) -> Vec<Place> {
+        let along = |axis: usize, source: usize| {
+            (0..self.0.output[axis]).filter(move |i| self.0.source(axis, *i) == Some(source))
+        };
+        along(0, read.row)
+            .flat_map(|row| {
+                along(1, read.column).map(move |column| Place {
+                    row,
+                    column,
+                    ..read
+                })
+            })
+            .collect()
+    }
+}
+
+/// The places of a map that are upsampled to the places of a larger one.
+pub(super) struct Upsampled(Upsampling);
+
+impl Upsampled {
+    /// A map of `from`.
+    pub(super) fn of(from: Shape, upsample: Upsample) -> Self {
+        Self(upsample.for_kernels(1, from))
+    }
+
+    /// The places that the value at `at` is the weighted sum of, row by row, with their weights.
+    pub(super) fn sources(&self, at: Place) -> Vec<(Place, f32)> {
+        let along = |axis: usize, i: usize| {
+            let (first, weight, second) = self.0.sources(axis, i);
+            [Some((first, weight)), second].into_iter().flatten()
+        };
+        along(0, at.row)
+            .flat_map(|(row, down)| {
+                along(1, at.column)
+                    .map(move |(column, across)| (Place { row, column, ..at }, down * across))
+            })
+            .collect()
+    }
+
+    /// The places that read the value at `read`.
+    pub(super) fn readers(&self, read: Place) -> Vec<Place> {
+        let output = self.0.output();
+        let along = |axis: usize, source: usize| {
+            (0..output[axis]).filter(move |i| {
+                let (first, _, second) = self.0.sources(axis, *i);
+                first == source || second.is_some_and(|(second, _)| second == source)
+            })
+        };
+        along(0, read.row)
+            .flat_map(|row| {
+                along(1, read.column).map(move |column| Place {
+                    row,
+                    column,
+                    ..read
+                })
+            })
+            .collect()
     }
 }
 

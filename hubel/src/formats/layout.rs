@@ -48,7 +48,7 @@ impl Layout {
             (Operation::Embedding { .. }, &[vocabulary, size]) => {
                 Self::Embedding { vocabulary, size }
             }
-            (Operation::BatchNorm { .. } | Operation::LayerNorm { .. }, _)
+            (Operation::BatchNorm { .. } | Operation::LayerNorm { .. } | Operation::Prelu, _)
                 if node.shape.is_row() =>
             {
                 Self::Channels {

@@ -17,6 +17,8 @@ pub(crate) fn name(activation: Activation) -> &'static str {
         Activation::HardSigmoid => "hardsigmoid",
         Activation::Elu(_) => "elu",
         Activation::Mish => "mish",
+        Activation::Softplus => "softplus",
+        Activation::GeluTanh => "gelutanh",
         Activation::Clip { .. } => "clip",
     }
 }
@@ -69,6 +71,8 @@ pub(crate) fn parse(
         "hardsigmoid" => Activation::HardSigmoid,
         "elu" => Activation::Elu(arguments.number("alpha")?.unwrap_or(1.0)),
         "mish" => Activation::Mish,
+        "softplus" => Activation::Softplus,
+        "gelutanh" => Activation::GeluTanh,
         "clip" => Activation::Clip {
             least: limit(arguments, "least")?,
             most: limit(arguments, "most")?,

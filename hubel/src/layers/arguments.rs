@@ -162,8 +162,13 @@ impl Arguments {
 
     /// `same`, `valid`, a number, `(height, width)` as in PyTorch, or `(top, bottom, left, right)`.
     pub(crate) fn padding(&mut self) -> Result<Padding, ArgumentError> {
+        Ok(self.padding_if_given()?.unwrap_or_default())
+    }
+
+    /// The same; `None` if it is left out.
+    pub(crate) fn padding_if_given(&mut self) -> Result<Option<Padding>, ArgumentError> {
         let expected = "a number, (height, width), (top, bottom, left, right), same or valid";
-        let padding = self.parse("padding", expected, |value| match value {
+        self.parse("padding", expected, |value| match value {
             Value::Word(word) if word == "same" => Some(Padding::Same),
             Value::Word(word) if word == "valid" => Some(Padding::default()),
             Value::Word(_) => value.number::<usize>().map(Padding::from),
@@ -176,8 +181,7 @@ impl Arguments {
                 }
             }
             Value::Call(..) => None,
-        })?;
-        Ok(padding.unwrap_or_default())
+        })
     }
 
     /// Takes and parses a setting; `expected` says what is valid.

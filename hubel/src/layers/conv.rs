@@ -1,7 +1,8 @@
 //! Convolution: a filter slides over the map and is multiplied with the values under it.
 use super::{
     Misfit, Padding, PaddingMode, Resolved, Round,
-    arguments::{ArgumentError, Arguments, Value},
+    arguments::{ArgumentError, Arguments},
+    pad::{check_reach, parse_mode},
     sides, tensor_weight, tensor_zero,
     window::{AXES, Pair, Windows},
 };
@@ -142,22 +143,7 @@ impl Conv {
         }
         let size = [input.height, input.width];
         let fit = (self.windows().fit(size)).map_err(|problem| problem.in_words(axes))?;
-        let [top, left, bottom, right] = fit.padding;
-        let furthest = match self.mode {
-            PaddingMode::Reflect => Some(("reflect", 1)),
-            PaddingMode::Circular => Some(("circular", 0)),
-            _ => None,
-        };
-        if let Some((mode, less)) = furthest {
-            for (padding, size) in [(top.max(bottom), size[0]), (left.max(right), size[1])] {
-                if padding > size - less {
-                    return Err(format!(
-                        "mode={mode} can pad {size} pixels by at most {}, not {padding}",
-                        size - less
-                    ));
-                }
-            }
-        }
+        check_reach(self.mode, fit.padding, size)?;
         let [kernel_height, kernel_width] = self.kernel;
         let weights = vec![
             kernel_height,
@@ -248,25 +234,6 @@ impl Conv {
             })
             .collect()
     }
-}
-
-fn parse_mode(arguments: &mut Arguments) -> Result<PaddingMode, ArgumentError> {
-    let expected = "zeros, reflect, replicate, circular or constant(value)";
-    let mode = arguments.parse("mode", expected, |value| match value {
-        Value::Word(word) => match word.as_str() {
-            "zeros" => Some(PaddingMode::Zeros),
-            "reflect" => Some(PaddingMode::Reflect),
-            "replicate" => Some(PaddingMode::Replicate),
-            "circular" => Some(PaddingMode::Circular),
-            _ => None,
-        },
-        Value::Call(word, values) if word == "constant" => match values.as_slice() {
-            [value] => value.number().map(PaddingMode::Constant),
-            _ => None,
-        },
-        _ => None,
-    })?;
-    Ok(mode.unwrap_or_default())
 }
 
 impl Convolution {

@@ -10,6 +10,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
         "outputsize" => "size",
         "kernelsize" => "kernel",
         "paddingmode" => "mode",
+        "scalefactor" => "factor",
         "countincludepad" => "count_padding",
         "negativeslope" => "slope",
         "p" => "probability",
@@ -21,7 +22,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
             };
             return Ok(("round".into(), Value::Word(round.into())));
         }
-        "inchannels" | "infeatures" | "numfeatures" => {
+        "inchannels" | "infeatures" | "numfeatures" | "numparameters" => {
             return Err(format!(
                 "a layer gets its input size automatically: leave `{written}` out"
             ));
@@ -62,6 +63,14 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
             )
         }
         "batchnorm" | "layernorm" if number(0).is_some_and(|first| first > 0) => refuse(
+            unnamed.first(),
+            format!("`{word}` finds the number of channels automatically: leave it out"),
+        ),
+        "prelu" if number(0) == Some(1) => refuse(
+            unnamed.first(),
+            format!("hubel's `{word}` has a slope for each channel; `leakyrelu(0.25)` has one for all, which is not learned"),
+        ),
+        "prelu" if number(0).is_some() => refuse(
             unnamed.first(),
             format!("`{word}` finds the number of channels automatically: leave it out"),
         ),

@@ -1,5 +1,5 @@
 //! The flat form of a network for one input: nodes in evaluation order, with shapes, names and tensors.
-use crate::layers::{Activation, LocalResponse, PaddingMode, activation};
+use crate::layers::{Activation, LocalResponse, PaddingMode, Upsample, activation};
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape};
 
@@ -96,6 +96,17 @@ pub enum Operation {
         /// How many.
         count: usize,
     },
+    /// Padding.
+    Pad {
+        /// Rows and columns: `[top, left, bottom, right]`.
+        sides: [usize; 4],
+        /// The values in the padding.
+        mode: PaddingMode,
+    },
+    /// Upsampling by whole factors.
+    Upsample(Upsample),
+    /// PReLU: a leaky ReLU with a slope for each channel.
+    Prelu,
     /// The channels seen as `[groups, channels/groups]` and transposed.
     Shuffle {
         /// Number of groups.
@@ -205,6 +216,8 @@ pub enum Role {
     Scale,
     /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
     Shift,
+    /// The slope of PReLU per channel (PyTorch: `weight`).
+    Slope,
     /// Running mean of a channel; not trained.
     RunningMean,
     /// Running variance of a channel; not trained.
@@ -242,6 +255,8 @@ pub enum Initial {
     Zero,
     /// All 1.
     One,
+    /// All this value.
+    All(f32),
 }
 
 impl Graph {
@@ -331,10 +346,14 @@ impl Graph {
             Operation::BatchNorm { .. }
             | Operation::Lrn(_)
             | Operation::LayerNorm { .. }
+            | Operation::Prelu
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
             | Operation::Multiply => self.flattened_maps(node.inputs[0]),
+            Operation::Pad { .. } | Operation::Upsample(_) if node.shape.is_row() => {
+                self.flattened_maps(node.inputs[0])
+            }
             Operation::GlobalAvgPool
             | Operation::GlobalMaxPool
             | Operation::MaxOverTime(_)
@@ -444,6 +463,9 @@ impl Operation {
             Self::LayerNorm { .. } => "layernorm",
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
+            Self::Prelu => "prelu",
+            Self::Pad { .. } => "pad",
+            Self::Upsample(_) => "upsample",
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",

@@ -450,6 +450,7 @@ impl Graph {
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let reads = match node.operation {
                 Operation::Activation(activation) => activation::is_relu_like(activation),
+                Operation::Prelu => true,
                 Operation::Conv(_) | Operation::TimeConv(_) | Operation::Linear { .. } => false,
                 _ => before_relu[index],
             };

@@ -1,6 +1,7 @@
 //! The costs of a network for one input, layer by layer.
 use super::graph::{Graph, Node, Operation};
-use crate::{Shape, layers::window::Axis};
+use crate::Shape;
+use crate::layers::{Interpolation, window::Axis};
 use serde::Serialize;
 use std::fmt;
 
@@ -67,6 +68,20 @@ fn is_zero(number: &usize) -> bool {
 struct View {
     extent: [usize; 3],
     distance: [usize; 3],
+    /// How many neighbours share this distance, because the map was upsampled.
+    sharing: [usize; 3],
+}
+
+impl View {
+    /// The larger distance to a neighbour along an axis, with the number of neighbours that share it.
+    fn larger_distance(a: &Self, b: &Self, axis: usize) -> (usize, usize) {
+        let product = |a: usize, b: usize| a as u128 * b as u128;
+        let [a, b] = [a, b].map(|view| (view.distance[axis], view.sharing[axis]));
+        match product(a.0, b.1) >= product(b.0, a.1) {
+            true => a,
+            false => b,
+        }
+    }
 }
 
 impl Summary {
@@ -79,6 +94,7 @@ impl Summary {
                 views.push(View {
                     extent: [1; 3],
                     distance: [1; 3],
+                    sharing: [1; 3],
                 });
                 continue;
             };
@@ -87,7 +103,8 @@ impl Summary {
             let seen = (node.inputs.iter().map(|&input| views[input]))
                 .reduce(|a, b| View {
                     extent: [0, 1, 2].map(|i| a.extent[i].max(b.extent[i])),
-                    distance: [0, 1, 2].map(|i| a.distance[i].max(b.distance[i])),
+                    distance: [0, 1, 2].map(|i| View::larger_distance(&a, &b, i).0),
+                    sharing: [0, 1, 2].map(|i| View::larger_distance(&a, &b, i).1),
                 })
                 .expect("there is a first input");
             let view = view(node, input, seen);
@@ -223,7 +240,21 @@ fn longest_region(size: usize, regions: usize) -> usize {
 /// The receptive field of an output pixel, given that of an input pixel.
 fn view(node: &Node, input: Shape, seen: View) -> View {
     let [time, height, width, _] = input.sizes();
+    let mut sharing = seen.sharing;
     let (reach, stride) = match &node.operation {
+        Operation::Upsample(upsample) => {
+            let [down, across] = upsample.factor;
+            sharing = [
+                sharing[0],
+                sharing[1].saturating_mul(down),
+                sharing[2].saturating_mul(across),
+            ];
+            let pixels = |factor: usize| match upsample.interpolation {
+                Interpolation::Bilinear if factor > 1 => 2,
+                _ => 1,
+            };
+            ([1, pixels(down), pixels(across)], [1; 3])
+        }
         Operation::GlobalAvgPool | Operation::GlobalMaxPool => ([1, height, width], [1; 3]),
         Operation::Flatten => ([time, height, width], [1; 3]),
         Operation::MaxOverTime(_) | Operation::AvgOverTime(_) => ([time, 1, 1], [1; 3]),
@@ -245,9 +276,10 @@ fn view(node: &Node, input: Shape, seen: View) -> View {
     View {
         extent: [0, 1, 2].map(|i| {
             let more = (reach[i] - 1).saturating_mul(seen.distance[i]);
-            seen.extent[i].saturating_add(more)
+            seen.extent[i].saturating_add(more.div_ceil(seen.sharing[i]))
         }),
         distance: [0, 1, 2].map(|i| seen.distance[i].saturating_mul(stride[i])),
+        sharing,
     }
 }
 

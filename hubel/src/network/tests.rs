@@ -6,8 +6,8 @@ mod zoo;
 
 use super::*;
 use crate::layers::{
-    Activation, Conv, LayerInput, Outputs, Padding, PaddingMode, Pool, PoolKind, Round, TimeConv,
-    TimePadding, TimePool,
+    Activation, Conv, Interpolation, LayerInput, Outputs, Pad, Padding, PaddingMode, Pool,
+    PoolKind, Round, TimeConv, TimePadding, TimePool, Upsample,
 };
 
 fn graph(text: &str, input: [usize; 3]) -> Result<Graph> {

@@ -181,6 +181,10 @@ const ODD: &[(&str, [usize; 3])] = &[
         [9, 8, 3],
     ),
     (
+        "conv(6)-softplus-conv(6)-gelutanh-flatten-linear(5)-gelutanh-linear(classes)",
+        [9, 8, 3],
+    ),
+    (
         "conv(8, kernel=(3,5), stride=(2,1), padding=(1,0,3,2), round=floor)-relu6-conv(6, groups=2, dilation=(2,1), round=floor)-leakyrelu(0.2)-flatten-linear(classes)",
         [13, 11, 3],
     ),
@@ -245,6 +249,18 @@ const ODD: &[(&str, [usize; 3])] = &[
         [8, 9, 3],
     ),
     (
+        "pad((1,0,2,0), mode=reflect)-conv(4)-pad(1, mode=constant(0.7))-avgpool(2, round=floor)-pad((0,1,1,2), mode=replicate)-tanh-pad((2,1))-maxpool(3, stride=2, round=floor)-flatten-linear(classes)",
+        [9, 9, 3],
+    ),
+    (
+        "conv(4, stride=2)-upsample((2,3))-conv(3)-tanh-upsample((3,2), mode=bilinear)-globalmaxpool-linear(classes)",
+        [9, 9, 3],
+    ),
+    (
+        "conv(6)-prelu-residual[conv(6, padding=1)-prelu]-flatten-prelu-linear(9)-prelu-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
         "conv(8)-layernorm-residual[conv(8, groups=8, padding=1)-layernorm(epsilon=0.01)-conv(12, kernel=1)-gelu-conv(8, kernel=1)]-globalavgpool-layernorm-linear(classes)",
         [8, 9, 3],
     ),
@@ -277,7 +293,7 @@ fn exported(model: &Model, settings: &ExportSettings) -> Result<(Bytes, f32)> {
 #[test]
 fn networks_with_odd_settings_are_read_as_they_were_written() {
     for model in odd() {
-        for opset in [13, 17, 21] {
+        for opset in [13, 17, 20, 21] {
             for input in [
                 ExportInput::Bytes,
                 ExportInput::AnySize,
@@ -459,6 +475,62 @@ fn a_graph_that_resizes_otherwise_is_found_out() {
         assert_eq!(read.model.input(), model.input());
         assert_eq!(read.model.preparation().resize, resize);
         assert_eq!(read.model.preparation().ground, Some(ground));
+    }
+}
+
+#[test]
+fn other_coordinates_of_upsampling_are_refused_unless_they_give_the_same() {
+    let model = random(
+        "conv(4)-upsample(3)-conv(4)-upsample(2, mode=bilinear)-flatten-linear(classes)",
+        Shape::new(6, 7, 3),
+        5,
+    );
+    let settings = ExportSettings::default();
+    let (bytes, _) = exported(&model, &settings).unwrap();
+    let with = |kind: &str, coordinates: &str, nearest: &str| {
+        let mut file = proto::Model::decode(&*bytes).unwrap();
+        let nodes = &mut file.graph.as_mut().unwrap().node;
+        let is_of_kind = |node: &&mut proto::Node| {
+            let mut attributes = node.attribute.iter();
+            attributes.any(|attribute| attribute.s.as_deref() == Some(kind.as_bytes()))
+        };
+        let node = nodes.iter_mut().find(is_of_kind).unwrap();
+        for attribute in &mut node.attribute {
+            match attribute.name.as_deref() {
+                Some("coordinate_transformation_mode") => {
+                    attribute.s = Some(coordinates.to_owned().into());
+                }
+                Some("nearest_mode") => attribute.s = Some(nearest.to_owned().into()),
+                _ => {}
+            }
+        }
+        super::read(&file.encode_to_vec()).map_err(|error| error.to_string())
+    };
+    for (kind, coordinates, nearest) in [
+        ("nearest", "asymmetric", "floor"),
+        ("nearest", "half_pixel", "round_prefer_floor"),
+        ("nearest", "pytorch_half_pixel", "round_prefer_ceil"),
+        ("nearest", "tf_half_pixel_for_nn", "floor"),
+        ("linear", "half_pixel_symmetric", "floor"),
+        ("linear", "pytorch_half_pixel", "ceil"),
+    ] {
+        with(kind, coordinates, nearest).unwrap();
+    }
+    for (kind, coordinates, nearest, named) in [
+        ("nearest", "half_pixel", "floor", "`half_pixel` and `floor`"),
+        ("nearest", "asymmetric", "ceil", "`asymmetric` and `ceil`"),
+        ("nearest", "align_corners", "floor", "`align_corners`"),
+        ("linear", "align_corners", "floor", "`align_corners`"),
+        ("linear", "asymmetric", "floor", "`asymmetric`"),
+        (
+            "linear",
+            "tf_crop_and_resize",
+            "floor",
+            "`tf_crop_and_resize`",
+        ),
+    ] {
+        let error = with(kind, coordinates, nearest).unwrap_err();
+        assert!(error.contains(named), "{named} in {error}");
     }
 }
 

@@ -6,7 +6,7 @@ use hubel_kernels::activation::Activation;
 use hubel_kernels::conv;
 use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
-use hubel_kernels::pad::{Padding, PaddingMode};
+use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::selection::Selection;
 
@@ -156,6 +156,14 @@ impl Lowering<'_> {
                     shift: range(Role::Shift),
                 })
             }
+            Operation::Pad { sides, mode } => Kind::Pad(self.border(from, *sides, *mode)),
+            Operation::Upsample(upsample) => {
+                Kind::Upsample(upsample.for_kernels(self.settings.batch, from))
+            }
+            Operation::Prelu => {
+                let slopes = self.parameters.range(i, Role::Slope);
+                Kind::Prelu(slopes.expect("a PReLU has slopes"))
+            }
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Channels { .. } | Operation::Shuffle { .. } => {
                 let taken = (0..node.shape.channels)
@@ -209,25 +217,15 @@ impl Lowering<'_> {
         from: Shape,
         settings: &network::Convolution,
     ) -> (usize, Shape) {
-        let mode = match settings.mode {
-            layers::PaddingMode::Zeros => return (input, from),
-            layers::PaddingMode::Constant(value) => PaddingMode::Constant(value),
-            layers::PaddingMode::Reflect => PaddingMode::Reflect,
-            layers::PaddingMode::Replicate => PaddingMode::Replicate,
-            layers::PaddingMode::Circular => PaddingMode::Circular,
-        };
-        let [top, left, bottom, right] = settings.padding;
+        if settings.mode == layers::PaddingMode::Zeros {
+            return (input, from);
+        }
+        let padding = self.border(from, settings.padding, settings.mode);
+        let [height, width, _] = padding.output;
         let padded = Shape {
-            height: from.height + top + bottom,
-            width: from.width + left + right,
+            height,
+            width,
             ..from
-        };
-        let padding = Padding {
-            batch: self.settings.batch * from.time,
-            input: dimensions(from),
-            output: dimensions(padded),
-            before: [top, left],
-            mode,
         };
         let output = self.new_map(padded);
         self.steps.push(Step {
@@ -240,6 +238,26 @@ impl Lowering<'_> {
             backward: Backward::default(),
         });
         (output, padded)
+    }
+
+    /// A map of `from` with padding `[top, left, bottom, right]`.
+    fn border(
+        &self,
+        from: Shape,
+        [top, left, bottom, right]: [usize; 4],
+        mode: layers::PaddingMode,
+    ) -> Padding {
+        Padding {
+            batch: self.settings.batch * from.time,
+            input: dimensions(from),
+            output: [
+                from.height + top + bottom,
+                from.width + left + right,
+                from.channels,
+            ],
+            before: [top, left],
+            mode: mode.for_kernels(),
+        }
     }
 
     fn normalisation(&self, i: usize, epsilon: f32, momentum: f32) -> Normalisation {

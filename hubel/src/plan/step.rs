@@ -9,6 +9,7 @@ use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::selection::Selection;
+use hubel_kernels::upsample::Upsampling;
 
 use super::chain::Chain;
 use super::convolution::Convolution;
@@ -114,6 +115,9 @@ pub(crate) enum Kind {
         pixels: usize,
     },
     LayerNorm(LayerNorm),
+    Upsample(Upsampling),
+    /// PReLU, with the place of its slopes among the parameters.
+    Prelu(Range<usize>),
     /// Some channels of the input, in another order.
     Selection(Selection),
     /// The first input times the second.
@@ -343,6 +347,8 @@ impl Kind {
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
             Self::LayerNorm(_) => "layer norm".into(),
+            Self::Upsample(_) => "upsample".into(),
+            Self::Prelu(_) => "prelu".into(),
             Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };

@@ -1,4 +1,4 @@
-//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, channels, borders.
+//! Steps that move or change each element by itself: activation, dropout, addition, product, concatenation, channels, borders, upsampling.
 use hubel_kernels::add::{self, Channels};
 use hubel_kernels::{Cpu, activation, dropout, pad};
 
@@ -79,6 +79,10 @@ impl Step {
             Kind::Pad(padding) => {
                 let length = padding.batch * padding.input.iter().product::<usize>();
                 pad::forward(cpu, padding, &input(0)[..length], output);
+            }
+            Kind::Upsample(upsampling) => {
+                let length = upsampling.batch * upsampling.input.iter().product::<usize>();
+                upsampling.forward(cpu, &input(0)[..length], output);
             }
             _ => unreachable!("the other kinds have their own files"),
         }
@@ -184,6 +188,11 @@ impl Step {
                         &mut gradient[..length],
                         target.accumulate,
                     );
+                }
+                Kind::Upsample(upsampling) => {
+                    let length = upsampling.batch * upsampling.input.iter().product::<usize>();
+                    let gradient = &mut gradient[..length];
+                    upsampling.backward(cpu, output_gradient, gradient, target.accumulate);
                 }
                 _ => unreachable!("the other kinds have their own files"),
             }

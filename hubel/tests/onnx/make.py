@@ -122,6 +122,21 @@ def modules():
     yield "padded", nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.Conv2d(3, 4, 3), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(4, 4, 3, stride=2),
                                   nn.ReplicationPad2d(1), nn.Conv2d(4, 4, 3), nn.ReLU()), (3, 9, 10)
     yield "sized", nn.Sequential(nn.Conv2d(3, 4, 3), Sized()), (3, 6, 6)
+    yield "smooth", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Conv2d(4, 4, 3), nn.GELU(approximate="tanh"), nn.Conv2d(4, 4, 1), nn.Softplus(2)), (3, 6, 6)
+
+    yield "slopes", nn.Sequential(nn.Conv2d(3, 4, 3), sloped(4), nn.Conv2d(4, 3, 3), nn.Flatten(), nn.Linear(12, 7), sloped(7)), (3, 6, 6)
+
+    yield "bordered", nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConstantPad2d((1, 0, 0, 1), -3), nn.MaxPool2d(3, 1), nn.ReflectionPad2d((1, 1, 2, 0)), nn.MaxPool2d(2),
+                                    nn.ReplicationPad2d((0, 1, 2, 0)), nn.Tanh(), nn.ZeroPad2d((1, 0, 2, 1)), nn.MaxPool2d(2, 1)), (3, 9, 10)
+
+    yield "enlarged", nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample(scale_factor=(2, 3), mode="bilinear"),
+                                    nn.Conv2d(4, 4, 3), nn.Upsample((20, 48)), nn.MaxPool2d(3)), (3, 9, 9)
+
+
+def sloped(channels):
+    module = nn.PReLU(channels)
+    nn.init.uniform_(module.weight, -0.5, 0.5)
+    return module
 
 
 def without_traces(path):
@@ -144,7 +159,7 @@ def export(name, body, shape):
     model.eval()
     example = torch.zeros(2, *shape)
     for opset in (9, 17):
-        if (opset, name) in ((9, "convolutions"), (9, "excited"), (9, "pools")):
+        if (opset, name) in ((9, "convolutions"), (9, "excited"), (9, "pools"), (9, "enlarged")):
             opset = 14
         path = os.path.join(FOLDER, f"{name}-{opset}.onnx")
         torch.onnx.export(model, (example,), path, dynamo=False, opset_version=opset, input_names=["image"], dynamic_axes={"image": {0: "n"}})

@@ -8,7 +8,9 @@ use hubel_kernels::conv::{
 };
 use hubel_kernels::layer_norm::LayerNorm;
 use hubel_kernels::pool::{Pooling, Regions, Window};
+use hubel_kernels::prelu::Prelu;
 use hubel_kernels::selection::Selection;
+use hubel_kernels::upsample::Upsampling;
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
 pub(crate) struct Run<'a> {
@@ -93,6 +95,44 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
             );
             vec![gradient]
         }
+        Operation::Pad {
+            sides: [top, left, ..],
+            mode,
+        } => {
+            let padding = pad::Padding {
+                batch: run.batch,
+                input: sides(from),
+                output: sides(node.shape),
+                before: [*top, *left],
+                mode: border(*mode).unwrap_or(pad::PaddingMode::Constant(0.0)),
+            };
+            let mut gradient = run.zeros();
+            pad::backward(run.cpu, &padding, run.output_gradient, &mut gradient, false);
+            vec![gradient]
+        }
+        Operation::Upsample(upsample) => {
+            let upsampling = Upsampling {
+                batch: run.batch,
+                input: sides(from),
+                factor: upsample.factor,
+                interpolation: upsample.interpolation,
+            };
+            let mut gradient = run.zeros();
+            upsampling.backward(run.cpu, run.output_gradient, &mut gradient, false);
+            vec![gradient]
+        }
+        Operation::Prelu => {
+            let slopes = run.tensor(Role::Slope);
+            let mut gradient = run.zeros();
+            Prelu { slopes }.input_gradient(
+                run.cpu,
+                run.input,
+                run.output_gradient,
+                &mut gradient,
+                false,
+            );
+            vec![gradient]
+        }
         Operation::Channels { first, count } => {
             let taken: Vec<usize> = (*first..first + count).collect();
             vec![run.selection(from.channels, &taken)]
@@ -126,13 +166,7 @@ impl Run<'_> {
             from.width + left + right,
             from.channels,
         );
-        let mode = match settings.mode {
-            PaddingMode::Zeros => None,
-            PaddingMode::Constant(value) => Some(pad::PaddingMode::Constant(value)),
-            PaddingMode::Reflect => Some(pad::PaddingMode::Reflect),
-            PaddingMode::Replicate => Some(pad::PaddingMode::Replicate),
-            PaddingMode::Circular => Some(pad::PaddingMode::Circular),
-        };
+        let mode = border(settings.mode);
         let read = if mode.is_some() { bordered } else { from };
         let geometry = Geometry::new(Settings {
             batch: self.batch,
@@ -228,6 +262,17 @@ impl Run<'_> {
         )
         .write(self.cpu, &mut gradient, false);
         gradient
+    }
+}
+
+/// The values in a padding; `None` for zeros, with which convolutions pad by themselves.
+fn border(mode: PaddingMode) -> Option<pad::PaddingMode> {
+    match mode {
+        PaddingMode::Zeros => None,
+        PaddingMode::Constant(value) => Some(pad::PaddingMode::Constant(value)),
+        PaddingMode::Reflect => Some(pad::PaddingMode::Reflect),
+        PaddingMode::Replicate => Some(pad::PaddingMode::Replicate),
+        PaddingMode::Circular => Some(pad::PaddingMode::Circular),
     }
 }
 

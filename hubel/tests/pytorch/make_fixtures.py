@@ -211,6 +211,8 @@ def activations():
         ("gelu", nn.GELU()),
         ("identity", nn.Identity()),
         ("hardsigmoid", nn.Hardsigmoid()),
+        ("softplus", nn.Softplus()),
+        ("gelutanh", nn.GELU(approximate="tanh")),
     ]
     return [(text, module, (3, 5, 5), 2) for text, module in functions]
 
@@ -235,6 +237,16 @@ def others():
             3,
         ),
         ("channels(2, 3)", Channels(2, 3), (4, 5, 7), 2),
+        ("pad((1,2,3,0))", nn.ZeroPad2d((3, 0, 1, 2)), (3, 4, 2), 2),
+        ("pad((1,2), mode=reflect)", nn.ReflectionPad2d((2, 2, 1, 1)), (3, 4, 2), 2),
+        ("pad((2,0,1,3), mode=replicate)", nn.ReplicationPad2d((1, 3, 2, 0)), (3, 4, 2), 2),
+        ("pad(2, mode=circular)", nn.CircularPad2d(2), (3, 4, 2), 2),
+        ("pad(1, mode=constant(0.5))", nn.ConstantPad2d(1, 0.5), (3, 4, 2), 2),
+        ("upsample((2,3))", nn.Upsample(scale_factor=(2, 3)), (3, 4, 2), 2),
+        ("upsample((2,3), mode=bilinear)", nn.Upsample(scale_factor=(2, 3), mode="bilinear"), (3, 4, 2), 2),
+        ("upsample(4, mode=bilinear)", nn.Upsample(scale_factor=4, mode="bilinear"), (1, 2, 3), 2),
+        ("prelu", nn.PReLU(7), (4, 5, 7), 2),
+        ("prelu", nn.PReLU(33), (1, 1, 33), 3),
         ("shuffle(3)", nn.ChannelShuffle(3), (4, 5, 12), 2),
         ("shuffle(2)", nn.ChannelShuffle(2), (1, 1, 34), 3),
         ("layernorm", LayerNorm2d(7, 1e-6), (4, 5, 7), 2),

@@ -167,6 +167,16 @@ fn settings(operation: &Operation) -> Vec<[String; 2]> {
         Operation::Channels { first, count } => {
             vec![("first", first.to_string()), ("count", count.to_string())]
         }
+        Operation::Pad { sides, mode } => {
+            vec![("padding", padding(*sides)), ("mode", mode.to_string())]
+        }
+        Operation::Upsample(upsample) => vec![
+            ("factor", pair(upsample.factor)),
+            (
+                "mode",
+                format!("{:?}", upsample.interpolation).to_lowercase(),
+            ),
+        ],
         Operation::Shuffle { groups } => vec![("groups", groups.to_string())],
         Operation::Dropout(share) => vec![("probability", share.to_string())],
         Operation::Linear { outputs, .. } => vec![("outputs", outputs.to_string())],

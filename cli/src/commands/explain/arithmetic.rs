@@ -290,10 +290,12 @@ fn backward(found: &Arithmetic, nodes: &[Node], question: &str) -> String {
     if order.len() > SHOWN {
         lines.push(format!("  and {} smaller ones", order.len() - SHOWN));
     }
-    if padding > 0 {
-        lines.push(format!(
+    match padding {
+        0 => {}
+        1 => lines.push("  1 value is padding, and gets no gradient".into()),
+        _ => lines.push(format!(
             "  {padding} values of the window are padding, and get no gradient"
-        ));
+        )),
     }
     lines.join("\n")
 }

@@ -23,16 +23,19 @@ fn number() -> impl Strategy<Value = f32> {
     proptest::num::f32::NORMAL | proptest::num::f32::ZERO | proptest::num::f32::SUBNORMAL
 }
 
-fn convs() -> impl Strategy<Value = Conv> {
-    let modes = prop_oneof![
+fn modes() -> impl Strategy<Value = PaddingMode> {
+    prop_oneof![
         Just(PaddingMode::Zeros),
         Just(PaddingMode::Reflect),
         Just(PaddingMode::Replicate),
         Just(PaddingMode::Circular),
         number().prop_map(PaddingMode::Constant),
-    ];
+    ]
+}
+
+fn convs() -> impl Strategy<Value = Conv> {
     let settings = (1..99usize, pair(), pair(), pair(), 1..4usize);
-    (settings, paddings(), any::<bool>(), modes, rounds()).prop_map(
+    (settings, paddings(), any::<bool>(), modes(), rounds()).prop_map(
         |((filters, kernel, stride, dilation, groups), padding, bias, mode, round)| Conv {
             filters,
             kernel,
@@ -111,7 +114,9 @@ fn layers() -> impl Strategy<Value = Layer> {
             Activation::HardSwish,
             Activation::Gelu,
             Activation::HardSigmoid,
-            Activation::Mish
+            Activation::Mish,
+            Activation::Softplus,
+            Activation::GeluTanh
         ]),
         number().prop_map(Activation::LeakyRelu),
         number().prop_map(Activation::Elu),
@@ -134,6 +139,16 @@ fn layers() -> impl Strategy<Value = Layer> {
         (any::<usize>(), any::<usize>())
             .prop_map(|(first, count)| Layer::Channels { first, count }),
         any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),
+        Just(Layer::Prelu),
+        (pair(), any::<bool>()).prop_map(|(factor, is_bilinear)| Layer::Upsample(Upsample {
+            factor,
+            interpolation: match is_bilinear {
+                true => Interpolation::Bilinear,
+                false => Interpolation::Nearest,
+            },
+        })),
+        ([0..5usize, 0..5, 0..5, 0..5], modes())
+            .prop_map(|(sides, mode)| Layer::Pad(Pad { sides, mode })),
         Just(Layer::Flatten),
         Just(Layer::MaxOverTime),
         Just(Layer::AvgOverTime),

@@ -59,6 +59,18 @@ fn impossible_layers_are_refused_by_name() {
             "conv(4, padding=8, mode=reflect)",
             "mode=reflect can pad 8 pixels by at most 7, not 8\n  ways out: mode=replicate",
         ),
+        (
+            "pad((0,0,1,8), mode=reflect)",
+            "mode=reflect can pad 8 pixels by at most 7, not 8",
+        ),
+        (
+            "pad(9, mode=circular)",
+            "mode=circular can pad 8 pixels by at most 8, not 9",
+        ),
+        ("upsample(0)", "factor must be at least 1"),
+        ("upsample(18446744073709551615)", "larger than any memory"),
+        ("pad(18446744073709551615)", "too large a number"),
+        ("pad(2305843009213693952)", "larger than any memory"),
         ("maxpool(2, padding=2)", "contain only padding"),
         (
             "conv(4)-flatten-residual[linear(144)-relu]",
@@ -155,6 +167,31 @@ fn weights_begin_as_the_activation_behind_them_asks() {
         Initial::Uniform { bound: 1.0 / 16.0 }
     );
     assert_eq!(initial(&graph, 2, 3), Initial::One);
+}
+
+#[test]
+fn slopes_begin_at_a_quarter_for_each_channel() {
+    let graph = graph("conv(4)-prelu-flatten-linear(classes)", [8, 8, 3]).unwrap();
+    assert_eq!(
+        graph.nodes[1].tensors[0].initial,
+        Initial::HeNormal { fan_in: 27 }
+    );
+    let slopes = &graph.nodes[2].tensors[0];
+    assert_eq!((slopes.len(), slopes.initial), (4, Initial::All(0.25)));
+}
+
+#[test]
+fn upsampled_maps_see_as_much_as_their_pixels() {
+    let sees = |text: &str| {
+        let summary = Network::parse(text).unwrap();
+        let summary = summary.summary(Shape::new(16, 16, 3), 10).unwrap();
+        summary.layers.last().unwrap().receptive_field
+    };
+    assert_eq!(sees("conv(4)-upsample((2,3))"), [3, 3]);
+    assert_eq!(sees("conv(4)-upsample((2,1), mode=bilinear)"), [4, 3]);
+    // Three rows of the larger map lie in two of the smaller one.
+    assert_eq!(sees("conv(4)-upsample((2,1))-conv(4)"), [4, 5]);
+    assert_eq!(sees("maxpool(2)-upsample(2)-conv(4)"), [4, 4]);
 }
 
 #[test]

@@ -43,6 +43,10 @@ fn torch_s_names_of_settings_mean_what_they_mean_there() {
             "avgpool(3, stride=2, padding=1, count_padding=false)",
         ),
         ("Dropout(p=0.25)", "dropout(0.25)"),
+        (
+            "Upsample(scale_factor=2, mode=bilinear)",
+            "upsample((2,2), mode=bilinear)",
+        ),
         ("LeakyReLU(negative_slope=0.2)", "leakyrelu(0.2)"),
         (
             "AdaptiveAvgPool2d(output_size=(3, 2))",
@@ -103,6 +107,12 @@ fn mistakes_are_shown_with_a_caret() {
             "batchnorm(64)",
             "finds the number of channels automatically",
         ),
+        ("PReLU(64)", "finds the number of channels automatically"),
+        ("PReLU(1)", "has a slope for each channel"),
+        ("PReLU(num_parameters=8)", "leave `num_parameters` out"),
+        ("upsample", "it needs a factor"),
+        ("pad", "it needs a padding"),
+        ("pad(same)", "it needs a padding"),
         ("AvgPool2d(3, 2, 1, true)", "`round=ceil`"),
         ("maxpool2d(3, 2, 1, 1)", "`round=ceil`"),
         ("Linear(128, 10)", "leave it out: `linear(10)`"),

@@ -92,7 +92,7 @@ impl Builder {
         self.constant(name, shape, data_type::FLOAT16, bytes)
     }
 
-    /// Adds a constant of 32 bits; returns its name.
+    /// Adds a constant of floats of 32 bits, whatever the type of the maps is; returns its name.
     pub(in crate::onnx) fn singles(
         &mut self,
         name: &str,

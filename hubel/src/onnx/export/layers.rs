@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::builder::{Attributes, Builder, Scalar};
 use crate::formats::layout::Layout;
-use crate::layers::{Activation, PaddingMode};
+use crate::layers::{Activation, Interpolation, PaddingMode};
 use crate::network::{Convolution, Graph, Node, Operation, Window};
 use crate::{Model, Shape};
 
@@ -241,6 +241,35 @@ impl Writer<'_> {
                 let name = self.layer_norm(place, &input, *epsilon, &name);
                 Value { name, ..input }
             }
+            Operation::Pad { sides, mode } => {
+                let input = self.map(before, &name)?;
+                let mode = self.border(node, *mode)?;
+                of_map(self.padded_as(&name, &name, input, *sides, mode))
+            }
+            Operation::Upsample(upsample) => {
+                let input = self.map(before, &name)?;
+                let [down, across] = upsample.factor.map(|factor| factor as f32);
+                let scales = [1.0, 1.0, down, across];
+                let scales = (self.builder).singles(&format!("{name}/scales"), &[4], &scales);
+                let (mode, coordinates) = match upsample.interpolation {
+                    Interpolation::Nearest => ("nearest", "asymmetric"),
+                    Interpolation::Bilinear => ("linear", "half_pixel"),
+                };
+                let inputs = [&*input, "", &scales];
+                of_map(self.builder.node("Resize", &name, &inputs, |node| {
+                    (node.text("mode", mode))
+                        .text("coordinate_transformation_mode", coordinates)
+                        .text("nearest_mode", "floor")
+                }))
+            }
+            Operation::Prelu => {
+                let input = self.values[before].clone();
+                self.along_channels(place, &["weight"], &input);
+                let slopes = self.tensor(place, "weight");
+                let inputs = [&*input.name, &slopes];
+                let name = self.builder.node("PRelu", &name, &inputs, |node| node);
+                Value { name, ..input }
+            }
             Operation::Channels { first, count } => {
                 let input = self.values[before].clone();
                 let name = self.part_of_channels(&input.name, *first, *count, &name);
@@ -285,23 +314,9 @@ impl Writer<'_> {
             padding: conv.padding,
         };
         let mut padding = reaching(self.graph.nodes[before].shape, node.shape, &window);
-        let mode = match conv.mode {
-            _ if conv.padding == [0; 4] => None,
-            PaddingMode::Zeros => None,
-            PaddingMode::Constant(value) => Some(("constant", value)),
-            PaddingMode::Reflect => Some(("reflect", 0.0)),
-            PaddingMode::Replicate => Some(("edge", 0.0)),
-            PaddingMode::Circular if self.builder.opset() < 19 => {
-                return Err(format!(
-                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`opset = 19`)",
-                    node.name
-                ));
-            }
-            PaddingMode::Circular => Some(("wrap", 0.0)),
-        };
-        if let Some(mode) = mode {
+        if conv.padding != [0; 4] && conv.mode != PaddingMode::Zeros {
             // Only zeros are beyond the padding.
-            let own = conv.padding;
+            let (own, mode) = (conv.padding, self.border(node, conv.mode)?);
             padding = std::array::from_fn(|side| padding[side] - own[side]);
             input = self.padded(name, input, own, mode);
         }
@@ -321,9 +336,38 @@ impl Writer<'_> {
         }))
     }
 
+    /// The mode of ONNX's Pad, with its value.
+    fn border(&self, node: &Node, mode: PaddingMode) -> Result<(&'static str, f32), String> {
+        Ok(match mode {
+            PaddingMode::Zeros => ("constant", 0.0),
+            PaddingMode::Constant(value) => ("constant", value),
+            PaddingMode::Reflect => ("reflect", 0.0),
+            PaddingMode::Replicate => ("edge", 0.0),
+            PaddingMode::Circular if self.builder.opset() < 19 => {
+                return Err(format!(
+                    "the layer `{}` pads with the opposite side (circular), which ONNX has since version 19 of its operators (`opset = 19`)",
+                    node.name
+                ));
+            }
+            PaddingMode::Circular => ("wrap", 0.0),
+        })
+    }
+
     /// A node before the layer of this name that pads its map by `[top, left, bottom, right]`, in a mode of ONNX with its value.
     fn padded(
         &mut self,
+        name: &str,
+        input: String,
+        sides: [usize; 4],
+        mode: (&'static str, f32),
+    ) -> String {
+        self.padded_as(&format!("{name}/padded"), name, input, sides, mode)
+    }
+
+    /// The same as a node called `padded`.
+    fn padded_as(
+        &mut self,
+        padded: &str,
         name: &str,
         input: String,
         sides: [usize; 4],
@@ -344,8 +388,7 @@ impl Writer<'_> {
             inputs.push(self.builder.floats(&place, &[], vec![value]));
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let padded = format!("{name}/padded");
-        (self.builder).node("Pad", &padded, &inputs, |node| node.text("mode", mode))
+        (self.builder).node("Pad", padded, &inputs, |node| node.text("mode", mode))
     }
 
     fn pooled(&mut self, before: usize, name: &str, kind: &str) -> Result<String, String> {
@@ -412,14 +455,7 @@ impl Writer<'_> {
         epsilon: f32,
         name: &str,
     ) -> String {
-        // The values of a channel are along the second axis.
-        for tensor in ["weight", "bias"] {
-            if let Some((shape, _)) = self.tensors.get_mut(&(place, tensor))
-                && !input.is_row
-            {
-                shape.extend([1, 1]);
-            }
-        }
+        self.along_channels(place, &["weight", "bias"], input);
         let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
         let part = |what: &str| format!("{name}/{what}");
         let two = self.builder.floats(&part("two"), &[], vec![2.0]);
@@ -439,6 +475,17 @@ impl Writer<'_> {
         let normalised = node("Div", &part("normalised"), &[&centred, &deviation]);
         let scaled = node("Mul", &part("scaled"), &[&normalised, &scale]);
         node("Add", name, &[&scaled, &shift])
+    }
+
+    /// Gives tensors with a value for each channel a shape that lies along the channels of `input`, the second axis.
+    fn along_channels(&mut self, place: usize, tensors: &[&'static str], input: &Value) {
+        for tensor in tensors {
+            if let Some((shape, _)) = self.tensors.get_mut(&(place, *tensor))
+                && !input.is_row
+            {
+                shape.extend([1, 1]);
+            }
+        }
     }
 
     fn transposed(&mut self, input: &str, order: &[usize], name: &str) -> String {
@@ -517,6 +564,11 @@ impl Writer<'_> {
                     .node("Tanh", &part("gate"), &[&soft], |node| node);
                 self.builder.node("Mul", name, &[input, &gate], |node| node)
             }
+            Activation::Softplus => self.builder.node("Softplus", name, &[input], |node| node),
+            Activation::GeluTanh if self.builder.opset() < 20 => self.gelu_by_tanh(input, name),
+            Activation::GeluTanh => self.builder.node("Gelu", name, &[input], |node| {
+                node.text("approximate", "tanh")
+            }),
             Activation::Clip { least, most } => self.limited(input, name, least, most),
             Activation::HardSwish if self.builder.opset() < 14 => {
                 let gate = self
@@ -550,6 +602,25 @@ impl Writer<'_> {
             }
             Activation::Gelu => self.builder.node("Gelu", name, &[input], |node| node),
         }
+    }
+
+    /// x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2 in parts.
+    fn gelu_by_tanh(&mut self, input: &str, name: &str) -> String {
+        let part = |what: &str| format!("{name}/{what}");
+        let mut number = |what: &str, value| self.builder.floats(&part(what), &[], vec![value]);
+        let (factor, root) = (number("factor", 0.044_715), number("root", 0.797_884_6));
+        let (one, half) = (number("one", 1.0), number("half", 0.5));
+        let mut node =
+            |kind, name: &str, inputs: &[&str]| self.builder.node(kind, name, inputs, |node| node);
+        let square = node("Mul", &part("square"), &[input, input]);
+        let cube = node("Mul", &part("cube"), &[input, &square]);
+        let share = node("Mul", &part("share"), &[&cube, &factor]);
+        let sum = node("Add", &part("sum"), &[input, &share]);
+        let scaled = node("Mul", &part("scaled"), &[&sum, &root]);
+        let tanh = node("Tanh", &part("tanh"), &[&scaled]);
+        let gate = node("Add", &part("gate"), &[&tanh, &one]);
+        let twice = node("Mul", &part("twice"), &[input, &gate]);
+        node("Mul", name, &[&twice, &half])
     }
 
     fn limited(&mut self, input: &str, name: &str, least: f32, most: f32) -> String {

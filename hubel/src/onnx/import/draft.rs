@@ -1,6 +1,6 @@
 //! The network of a file while it is read: a graph of layers, and of operations that become parts of layers.
 use crate::Shape;
-use crate::layers::{Layer, LayerInput, PaddingMode};
+use crate::layers::{Layer, LayerInput};
 
 /// A graph; the inputs of each node come before it. Node 0 is the image.
 #[derive(Debug, Default)]
@@ -47,13 +47,12 @@ pub(super) enum Operation {
     Root,
     /// The error function.
     Erf,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// Padding: `[top, bottom, left, right]`.
-    Pad {
-        sides: [usize; 4],
-        mode: PaddingMode,
-    },
+    /// x³
+    Cube,
+    /// 1 where x lies above the threshold, 0 elsewhere.
+    Above(f32),
+    /// The value of the second input where the first is 1, of the third elsewhere.
+    Choice,
 }
 
 /// scale · x + shift, with one value for all or one for each channel.

@@ -4,6 +4,7 @@ mod label;
 mod linear;
 mod norms;
 mod pairs;
+mod resize;
 mod views;
 mod windows;
 
@@ -258,6 +259,7 @@ impl<'s> Reader<'s> {
             "ReduceMean" => self.reduced(call, Layer::GlobalAvgPool),
             "ReduceMax" => self.reduced(call, Layer::GlobalMaxPool),
             "Pad" => self.pad(call),
+            "Resize" | "Upsample" => self.resize(call),
             "Add" | "Sum" => self.sum(call),
             "Sub" => self.difference(call),
             "Mul" => self.product(call),
@@ -280,26 +282,33 @@ impl<'s> Reader<'s> {
                 self.activation(call, Activation::Elu(alpha))
             }
             "Mish" => self.activation(call, Activation::Mish),
-            "Softplus" => self.elementwise(call, Operation::Softplus),
-            "PRelu" => {
-                let slopes = call.needed(1)?.to_floats();
-                match slopes.iter().all(|slope| *slope == slopes[0]) && !slopes.is_empty() {
-                    true => self.activation(call, Activation::LeakyRelu(slopes[0])),
-                    false => Err("hubel has one slope for all channels (leakyrelu), and this layer has one for each".into()),
-                }
-            }
+            "Softplus" => self.activation(call, Activation::Softplus),
+            "PRelu" => match call.needed(1)?.single() {
+                Some(slope) => self.activation(call, Activation::LeakyRelu(slope)),
+                None => self.prelu(call),
+            },
             "Swish" if call.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.activation(call, Activation::Silu)
             }
             "Gelu" => match call.text("approximate") {
                 None | Some("none") => self.activation(call, Activation::Gelu),
-                Some(other) => Err(format!("hubel computes GELU exactly, not by `{other}`")),
+                Some("tanh") => self.activation(call, Activation::GeluTanh),
+                Some(other) => Err(format!(
+                    "hubel computes GELU exactly or by tanh, not by `{other}`"
+                )),
             },
             "Pow" => match call.needed(1)?.single() {
                 Some(2.0) => self.elementwise(call, Operation::Square),
-                _ => Err("hubel computes squares only".into()),
+                Some(3.0) => self.elementwise(call, Operation::Cube),
+                _ => Err("hubel computes the powers 2 and 3 only".into()),
             },
             "Sqrt" => self.elementwise(call, Operation::Root),
+            "Greater" => {
+                let threshold = call.needed(1)?.single();
+                let threshold = threshold.ok_or("its threshold must be one number")?;
+                self.elementwise(call, Operation::Above(threshold))
+            }
+            "Where" => self.choice(call),
             "Erf" => self.elementwise(call, Operation::Erf),
             "HardSigmoid" => {
                 // hubel's has the slope 1/6 and the middle 1/2.

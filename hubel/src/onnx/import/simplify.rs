@@ -1,11 +1,11 @@
 //! Finds the layers that an exporter wrote in parts: biases, activations, padding.
 use super::draft::{Affine, Draft, Node, Operation};
-use crate::layers::{Activation, Layer, Padding, PaddingMode, PoolKind};
+use crate::layers::{Activation, Layer, Pad, Padding, PaddingMode, PoolKind};
 
 /// Most sweeps over a graph. Exporters need a few.
 const SWEEPS: usize = 20;
 
-/// Joins the parts of layers; returns the output's new index. Padding that found no layer, and factors, stay.
+/// Joins the parts of layers; returns the output's new index. Padding that found no layer stays one of its own, and factors stay.
 pub(super) fn join_parts(draft: &mut Draft, output: usize) -> usize {
     let mut output = output;
     // Each sweep sees the results of the one before.
@@ -32,6 +32,7 @@ fn sweep(draft: &mut Draft, output: usize) -> usize {
             *input = instead[*input];
         }
         hard_sigmoid(draft, &readers, node);
+        softplus_below(draft, node);
         gate(draft, &mut readers, node);
         join(draft, &readers, node);
         into_layer(draft, &readers, node);
@@ -72,6 +73,7 @@ fn is_identity(node: &Node) -> bool {
         }
         Operation::Clip { least, most } => [*least, *most] == [f32::NEG_INFINITY, f32::INFINITY],
         Operation::Layer(Layer::Activation(Activation::Identity)) => true,
+        Operation::Layer(Layer::Pad(Pad { sides, .. })) => *sides == [0; 4],
         _ => false,
     }
 }
@@ -106,6 +108,80 @@ fn hard_sigmoid(draft: &mut Draft, readers: &[usize], node: usize) {
         }
         _ => {}
     }
+}
+
+/// Softplus below a threshold and x above it, as PyTorch's exporter writes it: the node becomes an identity behind softplus.
+fn softplus_below(draft: &mut Draft, node: usize) {
+    // ln(1 + eˣ) − x is e⁻ˣ, which is below the precision of x from here on.
+    const LEAST: f32 = 15.0;
+    if draft.nodes[node].operation != Operation::Choice {
+        return;
+    }
+    let [above, x, soft] = [0, 1, 2].map(|place| draft.nodes[node].inputs[place]);
+    // The node before a factor, and the factor.
+    let unscaled = |node: usize| match single(&draft.nodes[node].operation) {
+        Some((scale, 0.0)) => (draft.nodes[node].inputs[0], scale),
+        _ => (node, 1.0),
+    };
+    let (function, scale) = unscaled(soft);
+    if draft.nodes[function].operation != softplus() {
+        return;
+    }
+    let input = draft.nodes[function].inputs[0];
+    let is_above_it = match draft.nodes[above].operation {
+        Operation::Above(threshold) => threshold >= LEAST && draft.nodes[above].inputs[0] == input,
+        _ => false,
+    };
+    let (of, by) = unscaled(input);
+    let is_x = input == x && scale == 1.0 || of == x && is_close(scale * by, 1.0);
+    if is_above_it && is_x {
+        draft.nodes[node].operation = Operation::Affine(Affine::of(1.0, 0.0));
+        draft.nodes[node].inputs = vec![soft];
+    }
+}
+
+fn softplus() -> Operation {
+    Operation::Layer(Layer::Activation(Activation::Softplus))
+}
+
+/// If a node is x³: x.
+fn cubed(draft: &Draft, node: usize) -> Option<usize> {
+    let node = &draft.nodes[node];
+    match (&node.operation, &node.inputs[..]) {
+        (Operation::Cube, &[x]) => Some(x),
+        (Operation::Multiply, &[a, b]) => [(a, b), (b, a)].into_iter().find_map(|(x, square)| {
+            let square = &draft.nodes[square];
+            let is_square = match square.operation {
+                Operation::Square => square.inputs == [x],
+                Operation::Multiply => square.inputs == [x, x],
+                _ => false,
+            };
+            is_square.then_some(x)
+        }),
+        _ => None,
+    }
+}
+
+/// If a node is √(2/π) · (x + 0.044715 · x³): x.
+fn gelu_argument(draft: &Draft, node: usize) -> Option<usize> {
+    let (root, 0.0) = single(&draft.nodes[node].operation)? else {
+        return None;
+    };
+    let sum = &draft.nodes[draft.nodes[node].inputs[0]];
+    let &[a, b] = &sum.inputs[..] else {
+        return None;
+    };
+    // In files of 16 bits, √(2/π) is 0.79785 and the factor 0.044708.
+    if sum.operation != Operation::Add || (root - 0.797_884_6).abs() >= 1e-3 {
+        return None;
+    }
+    [(a, b), (b, a)].into_iter().find_map(|(x, share)| {
+        let (factor, none) = single(&draft.nodes[share].operation)?;
+        let is_share = (factor - 0.044_715).abs() < 1e-4
+            && none == 0.0
+            && cubed(draft, draft.nodes[share].inputs[0]) == Some(x);
+        is_share.then_some(x)
+    })
 }
 
 /// x · gate(x): SiLU, hard swish, GELU and Mish. The node becomes a factor behind the activation, which takes the place of the gate.
@@ -168,9 +244,14 @@ fn activation_by(draft: &Draft, gate: usize) -> Option<(Activation, usize, f32)>
         }
         // The gate of Mish is tanh(ln(1 + eˣ)).
         Operation::Layer(Layer::Activation(Activation::Tanh))
-            if shift == 0.0 && draft.nodes[of].operation == Operation::Softplus =>
+            if shift == 0.0 && draft.nodes[of].operation == softplus() =>
         {
             Some((Activation::Mish, draft.nodes[of].inputs[0], scale))
+        }
+        // scale · tanh u + shift is 2 · shift · (1 + tanh u) / 2, if both are equal.
+        Operation::Layer(Layer::Activation(Activation::Tanh)) if is_close(scale, shift) => {
+            let x = gelu_argument(draft, of)?;
+            Some((Activation::GeluTanh, x, 2.0 * shift))
         }
         // scale · erf(x / √2) + shift is 2 · shift · Φ(x), if both are equal.
         Operation::Erf if is_close(scale, shift) => {
@@ -290,7 +371,7 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
 /// Puts padding into the layers that read it, where that gives the same values.
 fn padding(draft: &mut Draft, output: usize) {
     for pad in 1..draft.nodes.len() {
-        let Operation::Pad { sides, mode } = draft.nodes[pad].operation else {
+        let Operation::Layer(Layer::Pad(Pad { sides, mode })) = draft.nodes[pad].operation else {
             continue;
         };
         let before = draft.nodes[pad].inputs[0];
@@ -369,6 +450,12 @@ fn with_padding(
 /// Makes the rest a layer; otherwise says why it cannot be one.
 fn as_layer(node: &mut Node) -> Option<String> {
     let reason = match &node.operation {
+        Operation::Layer(Layer::Pad(Pad {
+            mode: PaddingMode::Constant(value),
+            ..
+        })) if !value.is_finite() => {
+            format!("it pads with {value}, which hubel does as a part of max pooling only")
+        }
         Operation::Image
         | Operation::Layer(_)
         | Operation::Add
@@ -381,7 +468,9 @@ fn as_layer(node: &mut Node) -> Option<String> {
             let deviation = (1.0 + f64::from(epsilon)).sqrt();
             let (scale, shift): (Vec<f32>, Vec<f32>) =
                 (0..channels).map(|channel| affine.at(channel)).unzip();
-            let weight = scale.into_iter().map(|scale| (f64::from(scale) * deviation) as f32);
+            let weight = scale
+                .into_iter()
+                .map(|scale| (f64::from(scale) * deviation) as f32);
             node.tensors = vec![
                 ("weight", weight.collect()),
                 ("bias", shift),
@@ -391,14 +480,20 @@ fn as_layer(node: &mut Node) -> Option<String> {
             node.operation = Operation::Layer(Layer::BatchNorm { epsilon, momentum });
             return None;
         }
-        Operation::Softplus => "hubel has softplus as a part of Mish only".to_owned(),
         Operation::Clip { least, most } => {
             format!("its limits, {least} and {most}, exclude each other")
         }
-        Operation::ChannelMean | Operation::Centred => "hubel computes the mean over channels as a part of layer norm only".into(),
-        Operation::Square | Operation::Root => "hubel computes squares and roots as a part of layer norm only".into(),
+        Operation::ChannelMean | Operation::Centred => {
+            "hubel computes the mean over channels as a part of layer norm only".into()
+        }
+        Operation::Square | Operation::Root => {
+            "hubel computes squares and roots as a part of layer norm only".into()
+        }
+        Operation::Cube => "hubel computes cubes as a part of GELU by tanh only".into(),
+        Operation::Above(_) | Operation::Choice => {
+            "hubel compares values as a part of softplus only".into()
+        }
         Operation::Erf => "hubel has the error function as a part of GELU only".into(),
-        Operation::Pad { .. } => "hubel pads as a part of convolutions and pooling, and the layer after this one does not allow it".into(),
     };
     Some(format!("{}: {reason}", node.source))
 }

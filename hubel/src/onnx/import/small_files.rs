@@ -264,7 +264,11 @@ fn a_padded_map_is_not_pooled_with_windows_that_begin_in_the_padding() {
     file.node("Flatten", "g", &["m"]);
     file.floats("u", &[36, 4]);
     file.node("Gemm", "y", &["g", "u"]);
-    file.is_refused("hubel pads as a part of");
+    let network = file.read().unwrap().model.network().to_string();
+    assert!(
+        network.contains("pad(0,") || network.contains("pad(("),
+        "{network}"
+    );
 }
 
 #[test]

@@ -130,6 +130,9 @@ pub(super) fn pad(call: &Call, count: usize) -> Result<([usize; 4], PaddingMode)
     let [[0, 0], [0, 0], [top, bottom], [left, right]] = sides else {
         return Err("hubel pads rows and columns, and this node pads images or channels".into());
     };
+    if [top, bottom, left, right].iter().any(|side| *side < 0) {
+        return Err("it crops its input by negative pads, which hubel does not".into());
+    }
     let sides = sizes([top, bottom, left, right], "pads")?;
     let mode = match call.text("mode").unwrap_or("constant") {
         "constant" => match call.float_of("value", 2)?.unwrap_or(0.0) {

@@ -6,6 +6,7 @@ use super::super::draft::{Affine, Operation};
 use super::super::view::{Axis, View};
 use super::{Outcome, Reader};
 use crate::Shape;
+use crate::layers::Layer;
 use crate::onnx::constant::Constant;
 
 impl Reader<'_> {
@@ -132,20 +133,55 @@ impl Reader<'_> {
             1 => call.view(place)?.clone(),
             _ => self.flattened(call, place)?,
         };
-        let channels = self.draft.shape(view.node).channels;
         if constant.values.len() != 1 {
-            let along = channel_axis(call, constant, view.axes.len())?;
-            let is_of_channels = constant.values.len() == channels;
-            if !is_of_channels || view.shows(Axis::Channel, channels) != Some(along) {
-                return Err(format!(
-                    "its constant of the shape {:?} is not one value for each channel",
-                    constant.shape
-                ));
-            }
+            self.check_channels(call, &view, constant)?;
         }
         let (scale, shift) = constant.to_floats().into_iter().map(of_value).unzip();
         let affine = Operation::Affine(Affine { scale, shift });
         Ok(self.elementwise_of(call, view, affine))
+    }
+
+    /// One of two maps, chosen by a comparison.
+    pub(super) fn choice(&mut self, call: &Call) -> Outcome {
+        let (above, a) = self.pair(call, [0, 1])?;
+        let (_, b) = self.pair(call, [0, 2])?;
+        if !matches!(self.draft.nodes[above.node].operation, Operation::Above(_)) {
+            return Err("hubel chooses by a threshold only, as a part of softplus".into());
+        }
+        let shape = self.draft.shape(a.node);
+        let inputs = vec![above.node, a.node, b.node];
+        let node = self.push(call, Operation::Choice, inputs, shape);
+        Ok(a.at(node))
+    }
+
+    /// Checks that a constant has one value for each channel of a view.
+    fn check_channels(&self, call: &Call, view: &View, constant: &Constant) -> Result<(), String> {
+        let channels = self.draft.shape(view.node).channels;
+        let along = channel_axis(call, constant, view.axes.len())?;
+        let is_along = view.shows(Axis::Channel, channels) == Some(along);
+        match is_along && constant.values.len() == channels {
+            true => Ok(()),
+            false => Err(format!(
+                "its constant of the shape {:?} is not one value for each channel",
+                constant.shape
+            )),
+        }
+    }
+
+    /// PRelu with a slope for each channel.
+    pub(super) fn prelu(&mut self, call: &Call) -> Outcome {
+        let (view, slopes) = (self.flattened(call, 0)?, call.needed(1)?);
+        let channels = self.draft.shape(view.node).channels;
+        // Before version 7 of the operators, the slopes are those of the second axis.
+        let is_old = slopes.shape == [channels]
+            && view.sizes().last() != Some(&channels)
+            && view.shows(Axis::Channel, channels) == Some(1);
+        if !is_old {
+            self.check_channels(call, &view, slopes)?;
+        }
+        let tensors = vec![("weight", slopes.to_floats())];
+        let node = self.push_layer(call, Layer::Prelu, view.node, tensors)?;
+        Ok(view.at(node))
     }
 
     /// Max or Min with constants.

@@ -1,11 +1,9 @@
 //! Convolutions, pooling and padding.
 use super::super::call::{Call, axes};
-use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
 use super::super::window;
 use super::{Outcome, Reader};
-use crate::Shape;
-use crate::layers::{Conv, Layer, PaddingMode, addressable};
+use crate::layers::{Conv, Layer, Pad, PaddingMode};
 
 impl Reader<'_> {
     pub(super) fn conv(&mut self, call: &Call) -> Outcome {
@@ -67,17 +65,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn pad(&mut self, call: &Call) -> Outcome {
-        let (node, shape) = self.map(call)?;
+        let (node, _) = self.map(call)?;
         let (sides, mode) = window::pad(call, call.view(0)?.axes.len())?;
-        let [top, bottom, left, right] = sides;
-        let padded = Shape {
-            height: shape.height + top + bottom,
-            width: shape.width + left + right,
-            ..shape
-        };
-        addressable(&padded.sizes()).ok_or("its result is larger than any memory")?;
-        let pad = Operation::Pad { sides, mode };
-        let node = self.push(call, pad, vec![node], padded);
+        let pad = Pad { sides, mode };
+        let node = self.push_layer(call, pad.into(), node, Vec::new())?;
         self.shown(call, node)
     }
 
