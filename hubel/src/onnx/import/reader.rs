@@ -283,10 +283,7 @@ impl<'s> Reader<'s> {
             }
             "Mish" => self.activation(call, Activation::Mish),
             "Softplus" => self.activation(call, Activation::Softplus),
-            "PRelu" => match call.needed(1)?.single() {
-                Some(slope) => self.activation(call, Activation::LeakyRelu(slope)),
-                None => self.prelu(call),
-            },
+            "PRelu" => self.prelu(call),
             "Swish" if call.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.activation(call, Activation::Silu)
             }

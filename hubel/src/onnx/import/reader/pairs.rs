@@ -6,7 +6,7 @@ use super::super::draft::{Affine, Operation};
 use super::super::view::{Axis, View};
 use super::{Outcome, Reader};
 use crate::Shape;
-use crate::layers::Layer;
+use crate::layers::{Activation, Layer};
 use crate::onnx::constant::Constant;
 
 impl Reader<'_> {
@@ -168,20 +168,39 @@ impl Reader<'_> {
         }
     }
 
-    /// PRelu with a slope for each channel.
+    /// PRelu with one slope, or with one for each channel.
     pub(super) fn prelu(&mut self, call: &Call) -> Outcome {
-        let (view, slopes) = (self.flattened(call, 0)?, call.needed(1)?);
+        let slopes = call.needed(1)?;
+        let values = slopes.to_floats();
+        if let [slope] = values[..] {
+            return self.activation(call, Activation::LeakyRelu(slope));
+        }
+        let view = self.flattened(call, 0)?;
+        match self.check_slopes(call, &view, slopes) {
+            Ok(()) => {
+                let node =
+                    self.push_layer(call, Layer::Prelu, view.node, vec![("weight", values)])?;
+                Ok(view.at(node))
+            }
+            // Equal slopes are one slope, whichever axis they lie along.
+            Err(_) if !values.is_empty() && values.iter().all(|slope| *slope == values[0]) => {
+                self.activation(call, Activation::LeakyRelu(values[0]))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Checks that there is one slope for each channel of a view.
+    fn check_slopes(&self, call: &Call, view: &View, slopes: &Constant) -> Result<(), String> {
         let channels = self.draft.shape(view.node).channels;
         // Before version 7 of the operators, the slopes are those of the second axis.
         let is_old = slopes.shape == [channels]
             && view.sizes().last() != Some(&channels)
             && view.shows(Axis::Channel, channels) == Some(1);
-        if !is_old {
-            self.check_channels(call, &view, slopes)?;
+        match is_old {
+            true => Ok(()),
+            false => self.check_channels(call, view, slopes),
         }
-        let tensors = vec![("weight", slopes.to_floats())];
-        let node = self.push_layer(call, Layer::Prelu, view.node, tensors)?;
-        Ok(view.at(node))
     }
 
     /// Max or Min with constants.
