@@ -17,6 +17,7 @@ pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
+pub mod group_norm;
 pub mod layer_norm;
 pub mod lrn;
 mod map;
@@ -25,6 +26,7 @@ pub mod over_time;
 pub mod pad;
 pub mod pool;
 pub mod reference;
+pub mod scale;
 pub mod selection;
 mod shape;
 mod simd;
