@@ -220,7 +220,7 @@ def one_file(program, model, way, peers, is_large, pictures, answer, folder, not
         hubel(program, "export", model, "--onnx", path, *flags)
     except RuntimeError as problem:
         # hubel compares each file with the model before it writes it. Rounding to 16 bits may be too coarse for a model.
-        kind = "refused" if "leave out `--fp16`" in str(problem) else "FAILED"
+        kind = "refused" if "weights of 32 bits" in str(problem) else "FAILED"
         notes.append((kind, f"{named}: {problem}".replace(f"{folder}/", "")))
         return {}
     file, (logs, classes) = onnx.load(path), answer
