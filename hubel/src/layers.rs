@@ -6,10 +6,12 @@ mod batch_norm;
 mod channels;
 mod conv;
 mod embedding;
+mod group_norm;
 mod layer_norm;
 mod linear;
 mod lrn;
 mod pool;
+mod scale;
 mod time;
 pub(crate) mod torch;
 pub(crate) mod window;
@@ -60,6 +62,18 @@ pub enum Layer {
     LayerNorm {
         /// Added to the variance; 1e-6 by default.
         epsilon: f32,
+    },
+    /// Group normalisation (Wu and He 2018): some channels of a sample are normalised together, over all its pixels and times.
+    GroupNorm {
+        /// Number of groups, which divides the number of channels.
+        groups: usize,
+        /// Added to the variance; 1e-5 by default.
+        epsilon: f32,
+    },
+    /// A learned factor for each channel, and perhaps a summand.
+    Scale {
+        /// Whether a summand is added; yes by default.
+        bias: bool,
     },
     /// A part of the channels.
     Channels {
@@ -149,7 +163,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 39] = [
+pub(crate) const NAMES: [&str; 41] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -161,6 +175,8 @@ pub(crate) const NAMES: [&str; 39] = [
     "batchnorm",
     "lrn",
     "layernorm",
+    "groupnorm",
+    "scale",
     "channels",
     "shuffle",
     "dropout",
@@ -224,6 +240,12 @@ impl Layer {
         }
     }
 
+    /// Group normalisation with PyTorch's epsilon, 1e-5.
+    pub fn group_norm(groups: usize) -> Self {
+        let epsilon = group_norm::EPSILON;
+        Self::GroupNorm { groups, epsilon }
+    }
+
     /// A fully connected layer with bias.
     pub fn linear(outputs: usize) -> Self {
         Self::Linear {
@@ -256,6 +278,8 @@ impl Layer {
             "batchnorm" => batch_norm::parse(arguments)?,
             "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
             "layernorm" => layer_norm::parse(arguments)?,
+            "groupnorm" => group_norm::parse(arguments)?,
+            "scale" => scale::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
@@ -293,6 +317,8 @@ impl Layer {
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Lrn(lrn) => lrn.resolve(input),
             Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
+            Self::GroupNorm { groups, epsilon } => group_norm::resolve(groups, epsilon, input),
+            Self::Scale { bias } => scale::resolve(bias, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Dropout(probability) => {
@@ -451,6 +477,14 @@ impl fmt::Display for Layer {
             Self::Lrn(lrn) => lrn.fmt(f),
             usual if *usual == Self::layer_norm() => f.write_str("layernorm"),
             Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
+            Self::GroupNorm { groups, epsilon } if *epsilon == group_norm::EPSILON => {
+                write!(f, "groupnorm({groups})")
+            }
+            Self::GroupNorm { groups, epsilon } => {
+                write!(f, "groupnorm({groups}, epsilon={epsilon})")
+            }
+            Self::Scale { bias: true } => f.write_str("scale"),
+            Self::Scale { bias: false } => f.write_str("scale(bias=false)"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Dropout(probability) => write!(f, "dropout({probability})"),

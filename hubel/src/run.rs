@@ -3,10 +3,12 @@ mod chain;
 mod convolution;
 mod elementwise;
 mod embedding;
+mod group_norm;
 mod layer_norm;
 mod normalisation;
 mod over_time;
 mod pooling;
+mod scale;
 
 use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
@@ -339,6 +341,8 @@ impl Step {
                 normalisation.forward(context, self, workspace, output)
             }
             Kind::LayerNorm(norm) => norm.forward(context, self, workspace, output),
+            Kind::GroupNorm(norm) => norm.forward(context, self, workspace, output),
+            Kind::Scale(scale) => scale.forward(context, self, workspace, output),
             _ => self.forward_elementwise(context, workspace, output),
         }
     }
@@ -369,6 +373,8 @@ impl Step {
                 normalisation.backward(context, self, workspace, output_gradient);
             }
             Kind::LayerNorm(norm) => norm.backward(context, self, workspace, output_gradient),
+            Kind::GroupNorm(norm) => norm.backward(context, self, workspace, output_gradient),
+            Kind::Scale(scale) => scale.backward(context, self, workspace, output_gradient),
             _ => self.backward_elementwise(context, workspace, output_gradient),
         }
     }

@@ -74,13 +74,24 @@ impl Builder {
 
     /// Adds a constant of floats; returns its name.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> String {
-        let bytes: Vec<u8> = match self.scalar {
+        self.floats_of(self.scalar, name, shape, values)
+    }
+
+    /// Adds a constant of floats of this type; returns its name.
+    pub(super) fn floats_of(
+        &mut self,
+        scalar: Scalar,
+        name: &str,
+        shape: &[usize],
+        values: Vec<f32>,
+    ) -> String {
+        let bytes: Vec<u8> = match scalar {
             Scalar::Single => values.into_iter().flat_map(f32::to_le_bytes).collect(),
             Scalar::Half => (values.into_iter())
                 .flat_map(|value| f16::from_f32(value).to_le_bytes())
                 .collect(),
         };
-        self.constant(name, shape, self.scalar.data_type(), bytes)
+        self.constant(name, shape, scalar.data_type(), bytes)
     }
 
     /// Adds a constant of integers; returns its name.
