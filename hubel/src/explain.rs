@@ -51,10 +51,10 @@ pub mod method;
 pub mod neighbours;
 pub mod occlusion;
 pub mod origins;
-mod pixel_norm;
 
 #[cfg(feature = "pictures")]
 pub mod response;
+mod terms_norm;
 mod windows;
 pub mod words;
 

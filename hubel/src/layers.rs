@@ -6,12 +6,14 @@ mod batch_norm;
 mod channels;
 mod conv;
 mod embedding;
+mod group_norm;
 mod layer_norm;
 mod linear;
 mod lrn;
 mod pad;
 mod pool;
 mod prelu;
+mod scale;
 mod time;
 pub(crate) mod torch;
 mod upsample;
@@ -65,6 +67,18 @@ pub enum Layer {
     LayerNorm {
         /// Added to the variance; 1e-6 by default.
         epsilon: f32,
+    },
+    /// Group normalisation (Wu and He 2018): some channels of a sample are normalised together, over all its pixels and times.
+    GroupNorm {
+        /// Number of groups, which divides the number of channels.
+        groups: usize,
+        /// Added to the variance; 1e-5 by default.
+        epsilon: f32,
+    },
+    /// A learned factor for each channel, and perhaps a summand.
+    Scale {
+        /// Whether a summand is added; yes by default.
+        bias: bool,
     },
     /// A part of the channels.
     Channels {
@@ -160,7 +174,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 44] = [
+pub(crate) const NAMES: [&str; 46] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -172,6 +186,8 @@ pub(crate) const NAMES: [&str; 44] = [
     "batchnorm",
     "lrn",
     "layernorm",
+    "groupnorm",
+    "scale",
     "channels",
     "shuffle",
     "prelu",
@@ -240,6 +256,12 @@ impl Layer {
         }
     }
 
+    /// Group normalisation with PyTorch's epsilon, 1e-5.
+    pub fn group_norm(groups: usize) -> Self {
+        let epsilon = group_norm::EPSILON;
+        Self::GroupNorm { groups, epsilon }
+    }
+
     /// A fully connected layer with bias.
     pub fn linear(outputs: usize) -> Self {
         Self::Linear {
@@ -272,6 +294,8 @@ impl Layer {
             "batchnorm" => batch_norm::parse(arguments)?,
             "lrn" => Self::Lrn(LocalResponse::parse(arguments)?),
             "layernorm" => layer_norm::parse(arguments)?,
+            "groupnorm" => group_norm::parse(arguments)?,
+            "scale" => scale::parse(arguments)?,
             "channels" => channels::parse_part(arguments)?,
             "shuffle" => channels::parse_shuffle(arguments)?,
             "prelu" => Self::Prelu,
@@ -312,6 +336,8 @@ impl Layer {
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Lrn(lrn) => lrn.resolve(input),
             Self::LayerNorm { epsilon } => layer_norm::resolve(epsilon, input),
+            Self::GroupNorm { groups, epsilon } => group_norm::resolve(groups, epsilon, input),
+            Self::Scale { bias } => scale::resolve(bias, input),
             Self::Channels { first, count } => channels::resolve_part(first, count, input),
             Self::Shuffle { groups } => channels::resolve_shuffle(groups, input),
             Self::Prelu => prelu::resolve(input),
@@ -473,6 +499,14 @@ impl fmt::Display for Layer {
             Self::Lrn(lrn) => lrn.fmt(f),
             usual if *usual == Self::layer_norm() => f.write_str("layernorm"),
             Self::LayerNorm { epsilon } => write!(f, "layernorm(epsilon={epsilon})"),
+            Self::GroupNorm { groups, epsilon } if *epsilon == group_norm::EPSILON => {
+                write!(f, "groupnorm({groups})")
+            }
+            Self::GroupNorm { groups, epsilon } => {
+                write!(f, "groupnorm({groups}, epsilon={epsilon})")
+            }
+            Self::Scale { bias: true } => f.write_str("scale"),
+            Self::Scale { bias: false } => f.write_str("scale(bias=false)"),
             Self::Channels { first, count } => write!(f, "channels({first}, {count})"),
             Self::Shuffle { groups } => write!(f, "shuffle({groups})"),
             Self::Prelu => f.write_str("prelu"),

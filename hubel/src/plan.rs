@@ -51,13 +51,13 @@ use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
-pub(crate) use convolution::{Convolution, Joint};
+pub(crate) use convolution::{Convolution, Folded, Joint};
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use statistics::Statistics;
 pub(crate) use step::{
-    Embedding, GradientTarget, Kind, LayerNorm, Normalisation, NormalisedBy, OverTime, Step,
-    SumsFor,
+    Embedding, GradientTarget, GroupNorm, Kind, LayerNorm, Normalisation, NormalisedBy, OverTime,
+    Scale, Step, SumsFor,
 };
 
 /// What a plan is for.

@@ -3,11 +3,13 @@ mod chain;
 mod convolution;
 mod elementwise;
 mod embedding;
+mod group_norm;
 mod layer_norm;
 mod normalisation;
 mod over_time;
 mod pooling;
 mod prelu;
+mod scale;
 
 use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
@@ -341,6 +343,8 @@ impl Step {
             }
             Kind::LayerNorm(norm) => norm.forward(context, self, workspace, output),
             Kind::Prelu(slopes) => prelu::forward(context, self, slopes, workspace, output),
+            Kind::GroupNorm(norm) => norm.forward(context, self, workspace, output),
+            Kind::Scale(scale) => scale.forward(context, self, workspace, output),
             _ => self.forward_elementwise(context, workspace, output),
         }
     }
@@ -374,6 +378,8 @@ impl Step {
             Kind::Prelu(slopes) => {
                 prelu::backward(context, self, slopes, workspace, output_gradient);
             }
+            Kind::GroupNorm(norm) => norm.backward(context, self, workspace, output_gradient),
+            Kind::Scale(scale) => scale.backward(context, self, workspace, output_gradient),
             _ => self.backward_elementwise(context, workspace, output_gradient),
         }
     }

@@ -20,7 +20,7 @@ const FEW_CHANNELS: &str = "\
 
 /// Clips: frames by themselves, then along time.
 const ALONG_TIME: &str = "\
-    conv(8, padding=1)-relu-timeconv(8, padding=same)-relu-maxpool-timemaxpool-residual[timeconv(8, kernel=1)-relu]-globalavgpool\
+    conv(8, padding=1)-groupnorm(2)-relu-timeconv(8, padding=same)-scale-relu-maxpool-timemaxpool-residual[timeconv(8, kernel=1)-relu]-globalavgpool\
     -avgovertime-linear(classes)";
 
 /// The number of allocations of this thread in a forward run and, for training, a backward run. Records the algorithms of the plan.

@@ -51,6 +51,12 @@ const RESPONSES: &str = "conv(7)-lrn(3, alpha=0.5)-conv(4)-lrn(5, alpha=0.8, bet
 /// Layer norms of maps, of an input that others read, and of rows.
 const PIXELS_NORMALISED: &str = "conv(6)-layernorm-residual[conv(6, groups=6, padding=1)-layernorm(epsilon=0.1)-tanh-conv(6, kernel=1)]\
     -residual[layernorm | sigmoid]-globalavgpool-layernorm-fc(5)-layernorm-tanh-fc(classes)";
+/// Group norms of maps in one group, in several and in one for each channel, of an input that others read, and of rows.
+const GROUPS_NORMALISED: &str = "conv(6)-groupnorm(3)-residual[conv(6, groups=6, padding=1)-groupnorm(6, epsilon=0.1)-tanh-conv(6, kernel=1)]\
+    -residual[groupnorm(1) | sigmoid]-globalavgpool-groupnorm(2, epsilon=0.1)-fc(8)-groupnorm(2, epsilon=0.1)-tanh-fc(classes)";
+/// Factors with and without summands, of maps, of an input that others read, and of rows.
+const SCALED: &str = "conv(6)-scale-tanh-residual[conv(6, padding=1)-tanh-conv(6, kernel=1)-scale(bias=false)]\
+    -residual[scale | sigmoid]-globalavgpool-scale(bias=false)-fc(5)-tanh-scale-fc(classes)";
 /// Parts of the channels, alone and overlapping, and channel shuffles, as in ShuffleNet.
 const MOVED: &str = "conv(6)-batchnorm-tanh-concat[channels(0, 3) | channels(2, 4)-conv(3, kernel=1)-tanh]-shuffle(2)-conv(6, padding=1)\
     -shuffle(3)-tanh-channels(1, 4)-flatten-fc(8)-channels(2, 6)-shuffle(3)-fc(classes)";
@@ -88,6 +94,8 @@ const FACTORISED: &str = "conv(4, padding=1)-batchnorm-tanh-timeconv(5, padding=
     -residual[conv(5, padding=1, mode=reflect)-tanh-timeconv(5, kernel=1)]-globalmaxpool-maxovertime-fc(classes)";
 const TIME_FLATTENED: &str = "timeconv(4, groups=2, dilation=2)-tanh-concat[timeavgpool(2, stride=1) | timeconv(2, kernel=2)-gelu]\
     -adaptiveavgpool(2)-flatten-fc(classes)";
+/// A group norm over all frames.
+const CLIP_NORMALISED: &str = "conv(4)-groupnorm(2)-tanh-timeconv(4, kernel=2)-scale-tanh-globalavgpool-avgovertime-fc(classes)";
 /// Networks of texts.
 const KIM: &str = "embedding(5)-concat[timeconv(4, kernel=2)-tanh-maxovertime | timeconv(3, kernel=3, padding=same)-sigmoid-avgovertime]\
     -dropout(0.2)-fc(classes)";
@@ -119,6 +127,8 @@ checked!(
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
     Lrn: [RESPONSES],
     LayerNorm: [PIXELS_NORMALISED],
+    GroupNorm: [GROUPS_NORMALISED, CLIP_NORMALISED],
+    Scale: [SCALED],
     Channels: [MOVED],
     Shuffle: [MOVED],
     Upsample: [ENLARGED],
@@ -148,6 +158,8 @@ checked!(
     BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
     Lrn: [RESPONSES],
     LayerNorm: [PIXELS_NORMALISED],
+    GroupNorm: [GROUPS_NORMALISED, CLIP_NORMALISED],
+    Scale: [SCALED],
     Channels: [MOVED],
     Shuffle: [MOVED],
     Upsample: [ENLARGED],

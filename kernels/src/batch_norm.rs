@@ -2,7 +2,7 @@
 //!
 //! The passes that sum read a map from its last block to its first. The end of a map that was just written is still in a cache.
 //! Afterwards the beginning is, and the next pass starts there.
-mod passes;
+pub(crate) mod passes;
 
 use std::ops::Range;
 

@@ -17,6 +17,7 @@ pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
+pub mod group_norm;
 pub mod layer_norm;
 pub mod lrn;
 mod map;
@@ -26,6 +27,7 @@ pub mod pad;
 pub mod pool;
 pub mod prelu;
 pub mod reference;
+pub mod scale;
 pub mod selection;
 mod shape;
 mod simd;

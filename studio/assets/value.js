@@ -49,7 +49,7 @@ function terms(found, nameOf) {
       ];
     case "normalise-by-terms":
       return [
-        html("p", { class: "sum" }, "scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of all maps at this place"),
+        html("p", { class: "sum" }, `scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of ${found.count.toLocaleString("en-US")} values: ${found.kind === "layernorm" ? "all maps at this place" : "all places of the maps of the group"}`),
         line(`${number(rule.scale ?? 1)} · (${number(rule.value ?? 0)} − ${number(rule.mean ?? 0)}) / √(${number(rule.variance ?? 1)} + ${number(rule.epsilon ?? 0)}) + ${number(rule.shift ?? 0)}`),
       ];
     case "function":

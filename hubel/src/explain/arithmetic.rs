@@ -5,7 +5,7 @@ use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
 
 use super::Explainer;
-use super::pixel_norm::PixelNorm;
+use super::terms_norm::{self, TermsNorm};
 use super::windows::{Border, ConvolutionWindows, PoolingWindows, Source, Upsampled};
 use crate::layers::{Interpolation, LocalResponse, PaddingMode, Upsample};
 use crate::network::{Operation, Role};
@@ -61,7 +61,7 @@ pub struct ChannelSum {
 /// How a value is computed from its terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Σ weight · value + bias: convolutions, linear layers, means, additions.
+    /// Σ weight · value + bias: convolutions, linear layers, scale layers, means, additions.
     Sum {
         /// The bias.
         bias: f32,
@@ -84,9 +84,9 @@ pub enum Rule {
         /// The learned shift.
         shift: f32,
     },
-    /// scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of all terms: layer norm.
+    /// scale · (value − mean) / √(variance + epsilon) + shift, with the mean and the variance of all terms: layer norm and group norm.
     NormaliseByTerms {
-        /// The index of the term that is the value; the others are the other channels of its pixel.
+        /// The index of the term that is the value. The others are the other channels of its pixel (layer norm), or the other values of its group (group norm).
         own: usize,
         /// The mean of the terms.
         mean: f32,
@@ -200,7 +200,11 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Arithmetic> {
         | Operation::AvgOverTime(_) => value.mean(),
         Operation::Embedding { .. } => without_window(value.entry()),
         Operation::BatchNorm { epsilon, .. } => without_window(value.normalise(*epsilon)),
-        Operation::LayerNorm { epsilon } => without_window(value.normalise_by_terms(*epsilon)),
+        Operation::LayerNorm { epsilon } => without_window(value.layer_norm(*epsilon)),
+        Operation::GroupNorm { groups, epsilon } => {
+            without_window(value.group_norm(*groups, *epsilon))
+        }
+        Operation::Scale { .. } => without_window(value.scaled()),
         Operation::Pad { sides, mode } => without_window(value.padded(*sides, *mode)),
         Operation::Upsample(upsample) => without_window(value.upsampled(*upsample)),
         Operation::Prelu => without_window(value.with_slope()),
@@ -331,7 +335,7 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
             shift,
             ..
         } => {
-            let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
+            let norm = TermsNorm::of(terms.iter().map(|term| term.value), epsilon);
             f64::from(scale) * norm.normalised(own) + f64::from(shift)
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
@@ -522,15 +526,35 @@ impl Value<'_> {
         (rule, vec![term])
     }
 
-    fn normalise_by_terms(&self, epsilon: f32) -> (Rule, Vec<Term>) {
-        let own = self.at.channel;
-        let of = |role: Role| self.tensor(role).expect("a layer norm has two tensors")[own];
+    fn layer_norm(&self, epsilon: f32) -> (Rule, Vec<Term>) {
+        let channels = 0..self.input(0).channels;
+        let places = channels.map(|channel| Place { channel, ..self.at });
+        self.normalise_by_terms(places, self.at.channel, epsilon)
+    }
+
+    fn group_norm(&self, groups: usize, epsilon: f32) -> (Rule, Vec<Term>) {
+        let shape = self.input(0);
+        let channels = terms_norm::channels_of_group(shape, groups, self.at.channel);
+        let own = terms_norm::index_within(shape, &channels, self.at);
+        self.normalise_by_terms(terms_norm::places_of(shape, channels), own, epsilon)
+    }
+
+    /// The value is number `own` of the `places` that are normalised together.
+    fn normalise_by_terms(
+        &self,
+        places: impl Iterator<Item = Place>,
+        own: usize,
+        epsilon: f32,
+    ) -> (Rule, Vec<Term>) {
+        let of = |role: Role| {
+            let tensor = self.tensor(role).expect("a normalisation has two tensors");
+            tensor[self.at.channel]
+        };
         let scale = of(Role::Scale);
-        let places = (0..self.input(0).channels).map(|channel| Place { channel, ..self.at });
         let mut terms: Vec<Term> = places.map(|place| self.term(0, place, 1.0)).collect();
-        let norm = PixelNorm::of(terms.iter().map(|term| term.value), epsilon);
-        for (channel, term) in terms.iter_mut().enumerate() {
-            term.derivative = f64::from(scale) * norm.derivative(own, channel);
+        let norm = TermsNorm::of(terms.iter().map(|term| term.value), epsilon);
+        for (index, term) in terms.iter_mut().enumerate() {
+            term.derivative = f64::from(scale) * norm.derivative(own, index);
         }
         let rule = Rule::NormaliseByTerms {
             own,
@@ -541,6 +565,13 @@ impl Value<'_> {
             shift: of(Role::Shift),
         };
         (rule, terms)
+    }
+
+    fn scaled(&self) -> (Rule, Vec<Term>) {
+        let of = |role: Role| Some(self.tensor(role)?[self.at.channel]);
+        let weight = of(Role::Scale).expect("a scale layer has factors");
+        let bias = of(Role::Shift).unwrap_or(0.0);
+        (Rule::Sum { bias }, vec![self.term(0, self.at, weight)])
     }
 
     fn function(&self, function: Activation) -> (Rule, Vec<Term>) {

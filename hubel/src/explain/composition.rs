@@ -1,6 +1,7 @@
 //! How one map of a layer is made of the maps before it.
 use std::collections::BTreeMap;
 
+use super::terms_norm::{self, TermsNorm};
 use super::windows::{ConvolutionWindows, Source};
 use super::{Explainer, origins};
 use crate::network::{Operation, Role};
@@ -13,7 +14,7 @@ pub struct Composition {
     pub parts: Vec<Part>,
     /// The number of maps that are not among the parts, and the sum of what they add, `[time, height, width]`.
     pub others: Option<(usize, Vec<f32>)>,
-    /// The bias of a convolution or linear layer.
+    /// The bias of a convolution or a scale layer.
     pub bias: Option<f32>,
 }
 
@@ -69,6 +70,19 @@ pub fn of(explainer: &Explainer, node: usize, channel: usize, most: usize) -> Re
                 ..part(*input, channel)
             });
             parts.collect()
+        }
+        Operation::Scale { .. } => {
+            let of = |role| {
+                let range = explainer.parameters().range(node, role)?;
+                Some(explainer.parameters().values()[range][channel])
+            };
+            let weight = of(Role::Scale).expect("a scale layer has factors");
+            let values = explainer.channel(own.inputs[0], channel);
+            let part = Part {
+                adds: Some(values.into_iter().map(|value| weight * value).collect()),
+                ..part(own.inputs[0], channel)
+            };
+            return Ok(strongest(vec![part], of(Role::Shift), most));
         }
         Operation::Lrn(settings) => (settings.around(channel, own.shape.channels))
             .take(most)
@@ -205,12 +219,21 @@ pub fn of_gradient(
         if let Some(windows) = ConvolutionWindows::of(&own.operation, shape) {
             parts.extend(back_through(explainer, reader, &windows, channel));
         }
+        if let Operation::GroupNorm { groups, epsilon } = own.operation {
+            parts.extend(back_through_group(
+                explainer,
+                [node, reader],
+                groups,
+                epsilon,
+                channel,
+            ));
+        }
     }
     let mut sums: BTreeMap<(usize, usize), Vec<f32>> = BTreeMap::new();
     let pixels = shape.len() / shape.channels;
     for pixel in 0..pixels {
         let at = shape.place(pixel * shape.channels + channel);
-        for origin in origins::but_convolutions(explainer, node, at)? {
+        for origin in origins::of_few(explainer, node, at)? {
             let map = sums.entry((origin.node, origin.at.channel));
             map.or_insert_with(|| vec![0.0; pixels])[pixel] += origin.share() as f32;
         }
@@ -225,6 +248,48 @@ pub fn of_gradient(
         bias: None,
         ..strongest(parts, None, most)
     })
+}
+
+/// What each channel of a group norm adds to the gradient by one channel of its input. All values of the group read each value, so this takes sums instead of
+/// going from value to value.
+fn back_through_group(
+    explainer: &Explainer,
+    [node, reader]: [usize; 2],
+    groups: usize,
+    epsilon: f32,
+    channel: usize,
+) -> Vec<Part> {
+    let shape = explainer.nodes()[node].shape;
+    let channels = terms_norm::channels_of_group(shape, groups, channel);
+    let map = explainer.map(node);
+    let values = terms_norm::places_of(shape, channels.clone());
+    let norm = TermsNorm::of(values.map(|place| map[shape.index(place)]), epsilon);
+    let scales = explainer.parameters().range(reader, Role::Scale);
+    let scales = &explainer.parameters().values()[scales.expect("a group norm has a scale")];
+    let gradients = &explainer.gradient(reader)[..shape.len()];
+    // The index of a channel of a pixel among the values of the group.
+    let index = |pixel: usize, channel: usize| pixel * channels.len() + channel - channels.start;
+    let parts = channels.clone().map(|reading| {
+        let own: Vec<f64> = (super::channel_of(gradients, shape, reading).into_iter())
+            .map(|gradient| f64::from(gradient) * f64::from(scales[reading]))
+            .collect();
+        let each = own.iter().enumerate();
+        let products = each
+            .clone()
+            .map(|(pixel, gradient)| gradient * norm.normalised(index(pixel, reading)));
+        let sums = [own.iter().sum(), products.sum()];
+        let adds = each.map(|(pixel, gradient)| {
+            let own = if reading == channel { *gradient } else { 0.0 };
+            norm.passed_back(own, sums, index(pixel, channel)) as f32
+        });
+        Part {
+            node: reader,
+            channel: reading,
+            kernel: None,
+            adds: Some(adds.collect()),
+        }
+    });
+    parts.collect()
 }
 
 /// What each filter of a convolution adds to the gradient by one channel of its input.

@@ -73,6 +73,8 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
             operation,
             Operation::BatchNorm { .. }
                 | Operation::LayerNorm { .. }
+                | Operation::GroupNorm { .. }
+                | Operation::Scale { .. }
                 | Operation::Activation(_)
                 | Operation::Prelu
                 | Operation::Channels { .. }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::Explainer;
 use super::arithmetic;
-use super::pixel_norm::PixelNorm;
+use super::terms_norm::{self, TermsNorm};
 use super::windows::{Border, ConvolutionWindows, PoolingWindows, Upsampled};
 use crate::network::{Operation, Role};
 use crate::{Place, Result, Shape};
@@ -38,15 +38,15 @@ pub fn of(explainer: &Explainer, node: usize, at: Place) -> Result<Vec<Origin>> 
     of_some(explainer, node, at, &|_| true)
 }
 
-/// The same without the values of convolutions.
-pub(super) fn but_convolutions(
-    explainer: &Explainer,
-    node: usize,
-    at: Place,
-) -> Result<Vec<Origin>> {
-    let is_other =
-        |operation: &Operation| !matches!(operation, Operation::Conv(_) | Operation::TimeConv(_));
-    of_some(explainer, node, at, &is_other)
+/// The same without the values of convolutions and group norms.
+pub(super) fn of_few(explainer: &Explainer, node: usize, at: Place) -> Result<Vec<Origin>> {
+    let is_few = |operation: &Operation| {
+        !matches!(
+            operation,
+            Operation::Conv(_) | Operation::TimeConv(_) | Operation::GroupNorm { .. }
+        )
+    };
+    of_some(explainer, node, at, &is_few)
 }
 
 fn of_some(
@@ -114,7 +114,7 @@ fn derivatives(
         Operation::LayerNorm { epsilon } => {
             let first = from.index(Place { channel: 0, ..at });
             let pixel = &explainer.map(node)[first..][..from.channels];
-            let norm = PixelNorm::of(pixel.iter().copied(), *epsilon);
+            let norm = TermsNorm::of(pixel.iter().copied(), *epsilon);
             let range = explainer.parameters().range(reader, Role::Scale);
             let scales = &explainer.parameters().values()[range.expect("a layer norm has a scale")];
             let scales = scales.iter().enumerate();
@@ -122,6 +122,23 @@ fn derivatives(
                 .map(|(channel, scale)| {
                     let derivative = f64::from(*scale) * norm.derivative(channel, at.channel);
                     (Place { channel, ..at }, derivative)
+                })
+                .collect());
+        }
+        // So do all values of the group.
+        Operation::GroupNorm { groups, epsilon } => {
+            let channels = terms_norm::channels_of_group(from, *groups, at.channel);
+            let by = terms_norm::index_within(from, &channels, at);
+            let map = explainer.map(node);
+            let values = terms_norm::places_of(from, channels.clone());
+            let norm = TermsNorm::of(values.map(|place| map[from.index(place)]), *epsilon);
+            let range = explainer.parameters().range(reader, Role::Scale);
+            let scales = &explainer.parameters().values()[range.expect("a group norm has a scale")];
+            let places = terms_norm::places_of(from, channels).enumerate();
+            return Ok(places
+                .map(|(of, place)| {
+                    let scale = f64::from(scales[place.channel]);
+                    (place, scale * norm.derivative(of, by))
                 })
                 .collect());
         }

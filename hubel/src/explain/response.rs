@@ -249,7 +249,7 @@ fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<i
     };
     let all = || 0..size as isize;
     match (&node.operation, axis.checked_sub(1)) {
-        (Operation::Linear { .. } | Operation::Flatten, _) => all(),
+        (Operation::Linear { .. } | Operation::Flatten | Operation::GroupNorm { .. }, _) => all(),
         (Operation::MaxOverTime(_) | Operation::AvgOverTime(_), None) => all(),
         (Operation::TimeConv(conv), None) => along_time(&conv.window, sliding),
         (Operation::TimeMaxPool(window) | Operation::TimeAvgPool { window, .. }, None) => {

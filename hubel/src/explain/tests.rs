@@ -11,7 +11,7 @@ use crate::network::{Operation, Role};
 use crate::{Network, Place, Preparation, Purpose, Random};
 
 /// Every operation, with unusual settings, in networks without and with kinks.
-pub(super) const NETWORKS: [&str; 19] = [
+pub(super) const NETWORKS: [&str; 20] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
     "conv(6, groups=3, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-batchnorm-flatten-dropout(0.3)-fc(classes, bias=false)",
@@ -36,18 +36,21 @@ pub(super) const NETWORKS: [&str; 19] = [
      -pad((2,1))-flatten-fc(classes)",
     "conv(4, stride=2, round=floor)-upsample((2,3))-conv(3)-tanh-upsample((3,2), mode=bilinear)-maxpool(3, round=floor)-flatten-fc(classes)",
     "conv(4)-prelu-residual[prelu]-flatten-fc(6)-prelu-fc(classes)",
+    "conv(6)-scale-groupnorm(3, epsilon=0.1)-residual[conv(6, groups=6, padding=1)-groupnorm(6)-gelu-scale(bias=false)]-groupnorm(1)-scale\
+     -globalavgpool-groupnorm(2)-fc(5)-scale(bias=false)-tanh-fc(classes)",
     "conv(5, padding=1)-relu-conv(4, kernel=1)-globalavgpool",
 ];
 pub(super) const SHAPE: Shape = Shape::new(7, 6, 3);
 pub(super) const CLASSES: usize = 4;
 
 /// Every operation along time, in networks for clips.
-const CLIPS: [&str; 4] = [
+const CLIPS: [&str; 5] = [
     "conv(3, padding=1)-tanh-timeconv(4, padding=same)-batchnorm-relu-pool-avgovertime-flatten-fc(classes)",
     "timeconv(4, kernel=2, stride=2, dilation=2, groups=2, padding=(1,2), round=ceil)-gelu-residual[timeconv(4, padding=same)-batchnorm]\
      -timeavgpool(2, stride=1, padding=1, count_padding=false)-maxovertime-globalavgpool-fc(classes)",
     "concat[timeconv(2, padding=same) | conv(3, padding=1, mode=reflect)]-timemaxpool(3, stride=2, padding=1, round=ceil)-flatten\
      -dropout(0.5)-fc(classes)",
+    "conv(4, kernel=2, stride=2)-groupnorm(2)-relu-scale-timeconv(3)-globalavgpool-avgovertime-fc(classes)",
     "conv(4, stride=2, padding=1, mode=constant(0.5), round=floor)-relu-timeavgpool(2, round=ceil)-adaptiveavgpool((2,1))-globalmaxpool\
      -avgovertime-fc(classes)",
 ];

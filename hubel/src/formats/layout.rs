@@ -48,13 +48,16 @@ impl Layout {
             (Operation::Embedding { .. }, &[vocabulary, size]) => {
                 Self::Embedding { vocabulary, size }
             }
-            (Operation::BatchNorm { .. } | Operation::LayerNorm { .. } | Operation::Prelu, _)
-                if node.shape.is_row() =>
-            {
-                Self::Channels {
-                    maps: graph.flattened_maps(entry.node),
-                }
-            }
+            (
+                Operation::BatchNorm { .. }
+                | Operation::LayerNorm { .. }
+                | Operation::GroupNorm { .. }
+                | Operation::Scale { .. }
+                | Operation::Prelu,
+                _,
+            ) if node.shape.is_row() => Self::Channels {
+                maps: graph.flattened_maps(entry.node),
+            },
             _ => Self::Channels {
                 maps: vec![Shape::new(1, 1, entry.range.len())],
             },

@@ -8,6 +8,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
         "outchannels" => "filters",
         "outfeatures" => "outputs",
         "outputsize" => "size",
+        "numgroups" => "groups",
         "kernelsize" => "kernel",
         "paddingmode" => "mode",
         "scalefactor" => "factor",
@@ -22,7 +23,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
             };
             return Ok(("round".into(), Value::Word(round.into())));
         }
-        "inchannels" | "infeatures" | "numfeatures" | "numparameters" => {
+        "inchannels" | "infeatures" | "numfeatures" | "numparameters" | "numchannels" => {
             return Err(format!(
                 "a layer gets its input size automatically: leave `{written}` out"
             ));
@@ -72,6 +73,10 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
         ),
         "prelu" if number(0).is_some() => refuse(
             unnamed.first(),
+            format!("`{word}` finds the number of channels automatically: leave it out"),
+        ),
+        "groupnorm" if number(1).is_some_and(|second| second > 0) => refuse(
+            unnamed.get(1),
             format!("`{word}` finds the number of channels automatically: leave it out"),
         ),
         "linear" if number(1).is_some() => refuse(

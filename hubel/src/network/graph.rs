@@ -89,6 +89,18 @@ pub enum Operation {
         /// Added to the variance.
         epsilon: f32,
     },
+    /// Group norm: normalises each group of neighbouring channels over all pixels and times of a sample.
+    GroupNorm {
+        /// Number of groups.
+        groups: usize,
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// A learned factor for each channel, and perhaps a summand.
+    Scale {
+        /// Whether a summand is added.
+        bias: bool,
+    },
     /// A part of the channels.
     Channels {
         /// The first one.
@@ -212,9 +224,9 @@ pub enum Role {
     Weight,
     /// The bias per output channel.
     Bias,
-    /// The scale of batch norm and layer norm per channel (PyTorch: `weight`).
+    /// The factor of a normalisation or a scale layer per channel (PyTorch: `weight`).
     Scale,
-    /// The shift of batch norm and layer norm per channel (PyTorch: `bias`).
+    /// The summand of a normalisation or a scale layer per channel (PyTorch: `bias`).
     Shift,
     /// The slope of PReLU per channel (PyTorch: `weight`).
     Slope,
@@ -347,6 +359,8 @@ impl Graph {
             | Operation::Lrn(_)
             | Operation::LayerNorm { .. }
             | Operation::Prelu
+            | Operation::GroupNorm { .. }
+            | Operation::Scale { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add
@@ -461,6 +475,8 @@ impl Operation {
             Self::BatchNorm { .. } => "batchnorm",
             Self::Lrn(_) => "lrn",
             Self::LayerNorm { .. } => "layernorm",
+            Self::GroupNorm { .. } => "groupnorm",
+            Self::Scale { .. } => "scale",
             Self::Channels { .. } => "channels",
             Self::Shuffle { .. } => "shuffle",
             Self::Prelu => "prelu",

@@ -127,11 +127,12 @@ impl Layout {
             Ok(resolved) => resolved,
             Err(misfit) => return Err(self.error(name, index, layer.to_string(), at, misfit)),
         };
-        let is_moved = resolved
-            .operation
-            .moved_channel(0, input.shape.channels)
-            .is_some();
-        if is_moved && !self.graph.order_of_row(at).is_empty() {
+        let operation = &resolved.operation;
+        let depends_on_order = match operation {
+            Operation::GroupNorm { groups, .. } => *groups > 1,
+            _ => operation.moved_channel(0, input.shape.channels).is_some(),
+        };
+        if depends_on_order && !self.graph.order_of_row(at).is_empty() {
             let reason = "PyTorch would take other values: its input is a flattened map, which PyTorch flattens channel by channel".to_owned();
             let ways_out = vec![format!(
                 "`{layer}` before `flatten`, on the channels of the map"

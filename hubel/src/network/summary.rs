@@ -256,7 +256,7 @@ fn view(node: &Node, input: Shape, seen: View) -> View {
             ([1, pixels(down), pixels(across)], [1; 3])
         }
         Operation::GlobalAvgPool | Operation::GlobalMaxPool => ([1, height, width], [1; 3]),
-        Operation::Flatten => ([time, height, width], [1; 3]),
+        Operation::Flatten | Operation::GroupNorm { .. } => ([time, height, width], [1; 3]),
         Operation::MaxOverTime(_) | Operation::AvgOverTime(_) => ([time, 1, 1], [1; 3]),
         Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
             let [rows, columns] = [node.shape.height, node.shape.width];

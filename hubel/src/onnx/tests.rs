@@ -146,6 +146,30 @@ fn an_imported_network_takes_the_step_that_pytorch_takes() {
     }
 }
 
+#[test]
+fn group_norms_and_factors_of_channels_become_layers() {
+    for name in ["grouped-9", "grouped-17", "grouped-new"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx");
+        let path = folder.join(name).with_extension("onnx");
+        let imported = import::import(&path, &ImportSettings::default()).unwrap();
+        let layers: Vec<String> = (imported.model.network().layers().iter())
+            .map(ToString::to_string)
+            .filter(|layer| layer.contains("norm") || layer.starts_with("scale"))
+            .collect();
+        let expected = [
+            "groupnorm(4)",
+            "groupnorm(8)",
+            "scale(bias=false)",
+            "groupnorm(8)",
+            "scale",
+            "groupnorm(1, epsilon=0.001)",
+            "groupnorm(2)",
+            "groupnorm(3)",
+        ];
+        assert_eq!(layers, expected, "{name}");
+    }
+}
+
 /// A model of this network with random weights, and running statistics that are not their initial ones.
 fn random(network: &str, shape: Shape, classes: usize) -> Model {
     let network = Network::resolve(network).unwrap();
@@ -266,6 +290,14 @@ const ODD: &[(&str, [usize; 3])] = &[
     ),
     (
         "conv(4, stride=2)-flatten-layernorm-linear(10)-layernorm-relu-linear(classes)",
+        [7, 9, 3],
+    ),
+    (
+        "conv(8)-groupnorm(4)-residual[conv(8, groups=8, padding=1)-groupnorm(8, epsilon=0.01)-relu-scale(bias=false)]-groupnorm(1)-relu-scale-globalavgpool-groupnorm(2, epsilon=0.1)-linear(classes)",
+        [8, 9, 3],
+    ),
+    (
+        "conv(4, stride=2)-flatten-groupnorm(1)-relu-scale-linear(10)-groupnorm(2)-relu-scale(bias=false)-linear(classes)",
         [7, 9, 3],
     ),
     (

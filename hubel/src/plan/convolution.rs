@@ -5,7 +5,7 @@ use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{self, Algorithm, Fused, Geometry, Pass};
 
-use super::step::{Normalisation, NormalisedBy, SumsFor, with_activation};
+use super::step::{Normalisation, NormalisedBy, Scale, SumsFor, with_activation};
 use crate::{Error, Result};
 
 /// A convolution or linear layer (a 1×1 convolution of 1×1 maps) with what was fused to it: `activation(conv + bias + add)`, which may then be
@@ -20,8 +20,8 @@ pub(crate) struct Convolution {
     /// One pass for both gradients and the backward pass of the batch norm behind it, if there is one (training).
     pub(crate) joint: Option<Joint>,
     pub(crate) tensors: Tensors,
-    /// The batch norm folded into weights and bias (inference).
-    pub(crate) folded: Option<Normalisation>,
+    /// The layer folded into weights and bias (inference).
+    pub(crate) folded: Option<Folded>,
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
@@ -93,7 +93,10 @@ impl Convolution {
         parts.extend(self.fusions.normalised_by.map(|by| by.summary()));
         parts.push(if self.linear { "linear" } else { "conv" }.to_string());
         parts.extend(self.fusions.sums.as_ref().map(|_| "sums".into()));
-        parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
+        parts.extend(self.folded.as_ref().map(|layer| match layer {
+            Folded::BatchNorm(_) => "folded batch norm".to_owned(),
+            Folded::Scale(_) => "folded scale".to_owned(),
+        }));
         parts.extend(self.add.then(|| "add".into()));
         let text = with_activation(parts, self.activation);
         match self.fusions.pooled {
@@ -122,6 +125,12 @@ impl Convolution {
     pub(super) fn folding_scratch(&self) -> usize {
         self.geometry.weights_len() + self.geometry.output[2]
     }
+}
+
+/// A layer with a factor and a summand for each channel, which becomes part of the weights before it.
+pub(crate) enum Folded {
+    BatchNorm(Normalisation),
+    Scale(Scale),
 }
 
 /// Where the weights and the bias of a convolution lie among all parameters.

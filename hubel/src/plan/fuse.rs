@@ -3,7 +3,7 @@
 use hubel_kernels::activation::Activation;
 use hubel_kernels::{Cpu, Normalised, conv};
 
-use super::convolution::{Convolution, Joint};
+use super::convolution::{Convolution, Folded, Joint};
 use super::step::{Kind, NormalisedBy, Step, SumsFor};
 use super::{Mode, PlanSettings};
 use crate::network::{Graph, Operation};
@@ -29,7 +29,7 @@ pub(super) fn fuse(
     };
     let mut i = 0;
     while i < fusing.steps.len() {
-        fusing.fold_batch_norm(i);
+        fusing.fold(i);
         fusing.add(i);
         fusing.activate(i);
         fusing.pool(i);
@@ -67,22 +67,27 @@ struct Fusing<'a> {
 }
 
 impl Fusing<'_> {
-    /// In inference, folds a batch norm into the weights of the convolution before it.
-    fn fold_batch_norm(&mut self, i: usize) {
+    /// In inference, folds a batch norm or a scale layer into the weights of the convolution before it.
+    fn fold(&mut self, i: usize) {
         let Some(next) = self.only_reader(i) else {
             return;
         };
         let is_pair = matches!(self.steps[i].kind, Kind::Convolution(_))
-            && matches!(self.steps[next].kind, Kind::Normalisation(_));
+            && matches!(
+                self.steps[next].kind,
+                Kind::Normalisation(_) | Kind::Scale(_)
+            );
         if self.settings.mode != Mode::Inference || !is_pair {
             return;
         }
-        let Kind::Normalisation(norm) = self.absorb(i, next).kind else {
-            unreachable!("`is_pair` checked the kind");
+        let folded = match self.absorb(i, next).kind {
+            Kind::Normalisation(norm) => Folded::BatchNorm(norm),
+            Kind::Scale(scale) => Folded::Scale(scale),
+            _ => unreachable!("`is_pair` checked the kind"),
         };
         self.convolution(i)
             .expect("`is_pair` checked the kind")
-            .folded = Some(norm);
+            .folded = Some(folded);
     }
 
     /// Fuses an addition to a batch norm, and in inference to a convolution, if the other summand has been computed.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv;
+use hubel_kernels::group_norm::Groups;
 use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
@@ -11,7 +12,9 @@ use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::selection::Selection;
 
 use super::convolution::{Convolution, Needs, Tensors};
-use super::step::{Backward, Embedding, Kind, LayerNorm, Normalisation, OverTime, Step};
+use super::step::{
+    Backward, Embedding, GroupNorm, Kind, LayerNorm, Normalisation, OverTime, Scale, Step,
+};
 use super::{Mode, PlanSettings};
 use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role, TimeWindow};
@@ -146,14 +149,33 @@ impl Lowering<'_> {
             }
             Operation::Lrn(lrn) => Kind::Lrn(lrn.for_kernels(node.shape.channels)),
             Operation::LayerNorm { epsilon } => {
-                let range = |role| {
-                    let range = self.parameters.range(i, role);
-                    range.expect("a layer norm has two tensors")
-                };
+                let [scale, shift] = self.scale_and_shift(i);
                 Kind::LayerNorm(LayerNorm {
                     epsilon: *epsilon,
-                    scale: range(Role::Scale),
-                    shift: range(Role::Shift),
+                    scale,
+                    shift,
+                })
+            }
+            Operation::GroupNorm { groups, epsilon } => {
+                let [scale, shift] = self.scale_and_shift(i);
+                Kind::GroupNorm(GroupNorm {
+                    groups: Groups {
+                        samples: self.settings.batch,
+                        pixels: node.shape.len() / node.shape.channels,
+                        channels: node.shape.channels,
+                        count: *groups,
+                    },
+                    epsilon: *epsilon,
+                    scale,
+                    shift,
+                })
+            }
+            Operation::Scale { .. } => {
+                let weight = self.parameters.range(i, Role::Scale);
+                Kind::Scale(Scale {
+                    length: self.settings.batch * node.shape.len(),
+                    weight: weight.expect("a scale layer has factors"),
+                    bias: self.parameters.range(i, Role::Shift),
                 })
             }
             Operation::Pad { sides, mode } => Kind::Pad(self.border(from, *sides, *mode)),
@@ -258,6 +280,13 @@ impl Lowering<'_> {
             before: [top, left],
             mode: mode.for_kernels(),
         }
+    }
+
+    fn scale_and_shift(&self, i: usize) -> [Range<usize>; 2] {
+        [Role::Scale, Role::Shift].map(|role| {
+            let range = self.parameters.range(i, role);
+            range.expect("a normalisation has two tensors")
+        })
     }
 
     fn normalisation(&self, i: usize, epsilon: f32, momentum: f32) -> Normalisation {

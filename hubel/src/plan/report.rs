@@ -392,6 +392,28 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_layer_is_folded_into_what_it_alone_reads() -> Result<()> {
+        let text = "conv(4)-scale-relu-flatten-fc(5)-scale(bias=false)-tanh-fc(classes)";
+        let kinds = |settings| -> Result<Vec<String>> {
+            let steps = report_of(text, 8, settings)?.steps;
+            Ok(steps.into_iter().map(|step| step.kind).collect())
+        };
+        assert_eq!(
+            kinds(PlanSettings::inference(4))?,
+            [
+                "conv + folded scale + relu",
+                "linear + folded scale + tanh",
+                "linear"
+            ]
+        );
+        assert_eq!(
+            kinds(PlanSettings::training(4))?,
+            ["conv", "scale", "relu", "linear", "scale", "tanh", "linear"]
+        );
+        Ok(())
+    }
+
+    #[test]
     fn what_alone_reads_a_batch_normalisation_normalises() -> Result<()> {
         let report = report_of(
             "conv(16, padding=1)-batchnorm-relu-conv(16, kernel=1)-batchnorm-relu6-conv(16, groups=16, padding=1)\

@@ -3,11 +3,13 @@ use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::Pass;
+use hubel_kernels::group_norm::Groups;
 use hubel_kernels::lrn::Lrn;
 use hubel_kernels::multiply::Product;
 use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::scale;
 use hubel_kernels::selection::Selection;
 use hubel_kernels::upsample::Upsampling;
 
@@ -118,6 +120,8 @@ pub(crate) enum Kind {
     Upsample(Upsampling),
     /// PReLU, with the place of its slopes among the parameters.
     Prelu(Range<usize>),
+    GroupNorm(GroupNorm),
+    Scale(Scale),
     /// Some channels of the input, in another order.
     Selection(Selection),
     /// The first input times the second.
@@ -195,6 +199,22 @@ pub(crate) struct LayerNorm {
     pub(crate) epsilon: f32,
     pub(crate) scale: Range<usize>,
     pub(crate) shift: Range<usize>,
+}
+
+/// Group norm, with the places of its tensors among the parameters.
+pub(crate) struct GroupNorm {
+    pub(crate) groups: Groups,
+    pub(crate) epsilon: f32,
+    pub(crate) scale: Range<usize>,
+    pub(crate) shift: Range<usize>,
+}
+
+/// A factor and perhaps a summand for each channel, with their places among the parameters.
+pub(crate) struct Scale {
+    /// Values of the map.
+    pub(crate) length: usize,
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Option<Range<usize>>,
 }
 
 /// A batch norm with what was fused to it: `activation(normalised + add)`.
@@ -277,6 +297,8 @@ impl Kind {
                 step.passes.scratch().max(joint).max(folding)
             }
             Self::Chain(chain) => chain.scratch(),
+            Self::GroupNorm(norm) => norm.groups.scratch_len(),
+            Self::Scale(step) => scale::scratch_len(step.length, step.weight.len()),
             _ => 0,
         }
     }
@@ -349,6 +371,8 @@ impl Kind {
             Self::LayerNorm(_) => "layer norm".into(),
             Self::Upsample(_) => "upsample".into(),
             Self::Prelu(_) => "prelu".into(),
+            Self::GroupNorm(_) => "group norm".into(),
+            Self::Scale(_) => "scale".into(),
             Self::Selection(_) => "select channels".into(),
             Self::Multiply(_) => "multiply".into(),
         };

@@ -8,11 +8,11 @@ use hubel_kernels::pool::{Pooled, Winner};
 use hubel_kernels::{Buffer, Input, batch_norm};
 
 use super::Context;
-use crate::plan::{Convolution, GradientTarget, Joint, Statistics, Step, SumsFor};
+use crate::plan::{Convolution, Folded, GradientTarget, Joint, Statistics, Step, SumsFor};
 use crate::workspace::Workspace;
 
 impl Convolution {
-    /// Packs the weights, with the folded batch norm if there is one.
+    /// Packs the weights, with the folded layer if there is one.
     pub(super) fn pack(&self, context: &Context<'_>, workspace: &mut Workspace) {
         self.pack_forward(
             context,
@@ -37,11 +37,20 @@ impl Convolution {
     ) {
         let values = context.parameters.values();
         let weights = &values[self.tensors.weight.clone()];
-        let Some(norm) = &self.folded else {
+        let Some(layer) = &self.folded else {
             return self.passes.forward.pack(context.cpu, weights, packed);
         };
-        let (mut factor, mut summand) = (vec![0.0; norm.channels], vec![0.0; norm.channels]);
-        norm.running_factors(values, &mut factor, &mut summand);
+        let channels = self.geometry.output[2];
+        let (mut factor, mut summand) = (vec![0.0; channels], vec![0.0; channels]);
+        match layer {
+            Folded::BatchNorm(norm) => norm.running_factors(values, &mut factor, &mut summand),
+            Folded::Scale(scale) => {
+                factor.copy_from_slice(&values[scale.weight.clone()]);
+                if let Some(bias) = scale.bias.clone() {
+                    summand.copy_from_slice(&values[bias]);
+                }
+            }
+        }
         let folded = &mut scratch[..weights.len()];
         let rows = folded
             .chunks_exact_mut(factor.len())

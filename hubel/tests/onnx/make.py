@@ -93,6 +93,18 @@ class ChannelsLast(nn.Module):
         return x + self.scale * inner
 
 
+class LayerScale(nn.Module):
+    """A factor for each channel, as in ConvNeXt, and perhaps a summand."""
+
+    def __init__(self, channels, bias=False):
+        super().__init__()
+        self.layer_scale = nn.Parameter(torch.rand(channels, 1, 1) + 0.5)
+        self.bias = nn.Parameter(torch.rand(channels, 1, 1)) if bias else None
+
+    def forward(self, x):
+        return self.layer_scale * x if self.bias is None else self.layer_scale * x + self.bias
+
+
 class Sized(nn.Module):
     """A reshape whose sizes come from the input's, and functions written in parts."""
 
@@ -132,6 +144,11 @@ def modules():
     yield "enlarged", nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3), nn.Upsample(scale_factor=(2, 3), mode="bilinear"),
                                     nn.Conv2d(4, 4, 3), nn.Upsample((20, 48)), nn.MaxPool2d(3)), (3, 9, 9)
 
+    yield "grouped", nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(),
+        Residual(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.InstanceNorm2d(8, affine=True), nn.ReLU(), LayerScale(8))),
+        nn.InstanceNorm2d(8), nn.ReLU(), LayerScale(8, bias=True), nn.ReLU(), nn.GroupNorm(1, 8, eps=1e-3),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.GroupNorm(2, 8), nn.Linear(8, 12), nn.GroupNorm(3, 12)), (3, 7, 6)
 
 def sloped(channels):
     module = nn.PReLU(channels)
@@ -154,6 +171,9 @@ def export(name, body, shape):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+        if isinstance(module, (nn.GroupNorm, nn.InstanceNorm2d)) and module.affine:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.2)
     model.eval()
@@ -262,6 +282,12 @@ def by_hand():
         node("Reshape", ["b", "sizes"], ["c"]), node("Gemm", ["c", "v"], ["logits"], transB=1)],
         [half, numpy_helper.from_array(np.int64(0), "zero"), numpy_helper.from_array(np.int64([0]), "front"), numpy_helper.from_array(np.int64([-1]), "rest"),
          constant("v", 4, 4 * 7 * 6)], input=("image", TensorProto.FLOAT, [1, 3, 9, 8]), save_as_external_data=True, location="external.bin", size_threshold=100)
+    # Group norm with a scale for each group (version 18 of the operators) and for each channel (version 21).
+    for opset, count in ((18, 2), (21, 6)):
+        yield file(f"groups-{opset}", opset, [
+            node("Conv", ["image", "w"], ["a"]), node("GroupNormalization", ["a", "s", "t"], ["b"], epsilon=0.01, num_groups=2), node("Relu", ["b"], ["c"]),
+            node("GlobalAveragePool", ["c"], ["d"]), node("Flatten", ["d"], ["e"]), node("Gemm", ["e", "v"], ["logits"])],
+            [constant("w", 6, 3, 3, 3), constant("s", count), constant("t", count), constant("v", 6, 4)])
 
 
 def constants(cases=800):

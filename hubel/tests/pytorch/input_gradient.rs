@@ -6,9 +6,11 @@ use hubel_kernels::conv::{
     Algorithm, Fused, Geometry, GradientEpilogue, InputGradient, InputGradientOperands,
     OutputGradient, Settings,
 };
+use hubel_kernels::group_norm::{GroupNorm, Groups};
 use hubel_kernels::layer_norm::LayerNorm;
 use hubel_kernels::pool::{Pooling, Regions, Window};
 use hubel_kernels::prelu::Prelu;
+use hubel_kernels::scale::Scale;
 use hubel_kernels::selection::Selection;
 use hubel_kernels::upsample::Upsampling;
 use hubel_kernels::{activation, batch_norm, pad, pool};
@@ -131,6 +133,34 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
                 &mut gradient,
                 false,
             );
+            vec![gradient]
+        }
+        Operation::GroupNorm { groups, epsilon } => {
+            let norm = GroupNorm {
+                groups: Groups {
+                    samples: run.batch,
+                    pixels: from.height * from.width,
+                    channels: from.channels,
+                    count: *groups,
+                },
+                epsilon: *epsilon,
+                scale: run.tensor(Role::Scale),
+                shift: run.tensor(Role::Shift),
+            };
+            let (groups, maps) = (norm.groups, [run.input, run.output_gradient]);
+            let mut scratch = vec![0.0; groups.scratch_len()];
+            norm.gradient_sums(run.cpu, run.input, run.output_gradient, &mut scratch);
+            let mut gradient = run.zeros();
+            groups.input_gradient(run.cpu, maps, &mut scratch, &mut gradient, false);
+            vec![gradient]
+        }
+        Operation::Scale { .. } => {
+            let scale = Scale {
+                weight: run.tensor(Role::Scale),
+                bias: None,
+            };
+            let mut gradient = run.zeros();
+            scale.input_gradient(run.cpu, run.output_gradient, &mut gradient, false);
             vec![gradient]
         }
         Operation::Channels { first, count } => {

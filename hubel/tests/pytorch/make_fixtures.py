@@ -97,6 +97,19 @@ class LayerNorm2d(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class Scale(nn.Module):
+    """A factor and perhaps a summand for each channel."""
+
+    def __init__(self, channels, bias=True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(channels)) if bias else None)
+
+    def forward(self, x):
+        y = x * self.weight[:, None, None]
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
 def convolutions():
     conv = nn.Conv2d
     return [
@@ -252,6 +265,12 @@ def others():
         ("layernorm", LayerNorm2d(7, 1e-6), (4, 5, 7), 2),
         ("layernorm(epsilon=0.01)", LayerNorm2d(67, 0.01), (3, 2, 67), 3),
         ("layernorm", LayerNorm2d(13, 1e-6), (1, 1, 13), 3),
+        ("groupnorm(3)", nn.GroupNorm(3, 6, eps=float(numpy.float32(1e-5))), (4, 5, 6), 2),
+        ("groupnorm(1, epsilon=0.01)", nn.GroupNorm(1, 34, eps=float(numpy.float32(0.01))), (3, 2, 34), 3),
+        ("groupnorm(4)", nn.GroupNorm(4, 12, eps=float(numpy.float32(1e-5))), (1, 1, 12), 3),
+        ("groupnorm(5)", nn.InstanceNorm2d(5, affine=True, eps=float(numpy.float32(1e-5))), (4, 3, 5), 2),
+        ("scale", Scale(5), (4, 3, 5), 2),
+        ("scale(bias=false)", Scale(70, bias=False), (2, 3, 70), 3),
     ]
 
 

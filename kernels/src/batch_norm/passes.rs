@@ -12,21 +12,21 @@ const BLOCK: usize = 32 * 1024;
 const WIDE: usize = 64;
 
 /// Memory for a wide row of fewer than [`WIDE`] channels.
-pub(super) type WideRow = [f32; 2 * WIDE];
+pub(crate) type WideRow = [f32; 2 * WIDE];
 /// An empty [`WideRow`].
-pub(super) const WIDE_ROW: WideRow = [0.0; 2 * WIDE];
+pub(crate) const WIDE_ROW: WideRow = [0.0; 2 * WIDE];
 
 /// How many rows of channels make a wide row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RowLayout {
+pub(crate) struct RowLayout {
     channels: usize,
     /// Values of a wide row: a multiple of the channels.
-    pub(super) width: usize,
+    pub(crate) width: usize,
 }
 
 impl RowLayout {
     /// The layout for `channels` channels, at least one.
-    pub(super) fn new(channels: usize) -> Self {
+    pub(crate) fn new(channels: usize) -> Self {
         Self {
             channels,
             width: channels * WIDE.div_ceil(channels),
@@ -34,12 +34,12 @@ impl RowLayout {
     }
 
     /// Values of a block of whole wide rows.
-    pub(super) fn piece(&self) -> usize {
+    pub(crate) fn piece(&self) -> usize {
         self.width * (BLOCK / self.width).max(1)
     }
 
     /// The values `of_channels` repeated along a wide row. They are copied to `wide` only if a wide row has several rows.
-    pub(super) fn widen<'a>(&self, of_channels: &'a [f32], wide: &'a mut WideRow) -> &'a [f32] {
+    pub(crate) fn widen<'a>(&self, of_channels: &'a [f32], wide: &'a mut WideRow) -> &'a [f32] {
         assert_eq!(of_channels.len(), self.channels);
         if self.width == self.channels {
             return of_channels;
@@ -52,7 +52,7 @@ impl RowLayout {
     }
 
     /// The sum of the values of one channel in a wide row.
-    pub(super) fn total(&self, wide: &[f32], channel: usize) -> f64 {
+    pub(crate) fn total(&self, wide: &[f32], channel: usize) -> f64 {
         let of_channel = wide[..self.width].iter().skip(channel);
         of_channel
             .step_by(self.channels)
@@ -62,11 +62,11 @@ impl RowLayout {
 }
 
 /// Writes Σ(x − origin) to `sum` and Σ(x − origin)² to `square`, down each column of the wide rows.
-pub(super) struct StatisticSums<'a> {
-    pub(super) input: &'a [f32],
-    pub(super) origin: &'a [f32],
-    pub(super) sum: &'a mut [f32],
-    pub(super) square: &'a mut [f32],
+pub(crate) struct StatisticSums<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) origin: &'a [f32],
+    pub(crate) sum: &'a mut [f32],
+    pub(crate) square: &'a mut [f32],
 }
 
 impl Kernel for StatisticSums<'_> {
@@ -92,12 +92,12 @@ impl Kernel for StatisticSums<'_> {
 }
 
 /// Writes Σg to `sum` and Σg(x − origin) to `product`, down each column of the wide rows; g is the gradient.
-pub(super) struct GradientSums<'a> {
-    pub(super) input: &'a [f32],
-    pub(super) gradient: &'a [f32],
-    pub(super) origin: &'a [f32],
-    pub(super) sum: &'a mut [f32],
-    pub(super) product: &'a mut [f32],
+pub(crate) struct GradientSums<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) gradient: &'a [f32],
+    pub(crate) origin: &'a [f32],
+    pub(crate) sum: &'a mut [f32],
+    pub(crate) product: &'a mut [f32],
 }
 
 impl Kernel for GradientSums<'_> {
@@ -251,17 +251,17 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
 }
 
 /// Writes activation(factor · x + summand + add) to `output`.
-pub(super) struct NormaliseRows<'a> {
+pub(crate) struct NormaliseRows<'a> {
     /// As long as `output`, as is `add`.
-    pub(super) input: &'a [f32],
+    pub(crate) input: &'a [f32],
     /// A wide row, as is `summand`.
-    pub(super) factor: &'a [f32],
-    pub(super) summand: &'a [f32],
-    pub(super) add: Option<&'a [f32]>,
-    pub(super) activation: Activation,
-    pub(super) output: &'a mut [f32],
+    pub(crate) factor: &'a [f32],
+    pub(crate) summand: &'a [f32],
+    pub(crate) add: Option<&'a [f32]>,
+    pub(crate) activation: Activation,
+    pub(crate) output: &'a mut [f32],
     /// Whether the output is written past the caches; only where [`is_streamed`](crate::stream::is_streamed) said so.
-    pub(super) is_streamed: bool,
+    pub(crate) is_streamed: bool,
 }
 
 impl Kernel for NormaliseRows<'_> {
@@ -338,22 +338,22 @@ impl NormaliseRows<'_> {
 }
 
 /// Values of the channels, each a wide row.
-pub(super) struct Coefficients<'a> {
-    pub(super) a: &'a [f32],
-    pub(super) b: &'a [f32],
-    pub(super) mean: &'a [f32],
-    pub(super) d: &'a [f32],
+pub(crate) struct Coefficients<'a> {
+    pub(crate) a: &'a [f32],
+    pub(crate) b: &'a [f32],
+    pub(crate) mean: &'a [f32],
+    pub(crate) d: &'a [f32],
 }
 
 /// Writes a · gradient + b · (x − mean) + d to `target`, or adds it where `accumulate`.
-pub(super) struct InputGradientRows<'a> {
-    pub(super) input: &'a [f32],
-    pub(super) gradient: &'a [f32],
-    pub(super) coefficients: Coefficients<'a>,
-    pub(super) target: &'a mut [f32],
-    pub(super) accumulate: bool,
+pub(crate) struct InputGradientRows<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) gradient: &'a [f32],
+    pub(crate) coefficients: Coefficients<'a>,
+    pub(crate) target: &'a mut [f32],
+    pub(crate) accumulate: bool,
     /// Whether the target is written past the caches; only where [`is_streamed`](crate::stream::is_streamed) said so.
-    pub(super) is_streamed: bool,
+    pub(crate) is_streamed: bool,
 }
 
 impl Kernel for InputGradientRows<'_> {

@@ -149,7 +149,7 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
         None => lines.extend(list(found, nodes, columns)),
     }
     match found.rule {
-        Rule::Sum { bias } if filter.is_some() || found.kind == "linear" => {
+        Rule::Sum { bias } if filter.is_some() || ["linear", "scale"].contains(&found.kind) => {
             lines.push(summand("bias", bias.into(), columns));
         }
         Rule::Sum { .. } | Rule::Largest { .. } => {}
@@ -175,13 +175,14 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], filter: Option<Filter>) -
             scale,
             shift,
         } => lines.push(format!(
-            "  {} · ({} − {}) / √({} + {}) + {}, with the mean and the variance of all channels of the pixel",
+            "  {} · ({} − {}) / √({} + {}) + {}, with the mean and the variance of all {} values",
             number(scale),
             number(found.terms[own].value),
             number(mean),
             number(variance),
             number(epsilon),
-            number(shift)
+            number(shift),
+            found.terms.len()
         )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
         Rule::Entry { .. } => lines.push(format!(

@@ -136,6 +136,10 @@ fn layers() -> impl Strategy<Value = Layer> {
         }),
         number().prop_map(|epsilon| Layer::LayerNorm { epsilon }),
         Just(Layer::layer_norm()),
+        (any::<usize>(), number())
+            .prop_map(|(groups, epsilon)| Layer::GroupNorm { groups, epsilon }),
+        any::<usize>().prop_map(Layer::group_norm),
+        any::<bool>().prop_map(|bias| Layer::Scale { bias }),
         (any::<usize>(), any::<usize>())
             .prop_map(|(first, count)| Layer::Channels { first, count }),
         any::<usize>().prop_map(|groups| Layer::Shuffle { groups }),

@@ -113,6 +113,22 @@ fn impossible_layers_are_refused_by_name() {
             "normalising one value gives a constant",
         ),
         ("layernorm(0)", "epsilon must be above 0"),
+        (
+            "conv(6)-groupnorm(4)",
+            "6 channels do not divide into 4 groups\n  ways out: `groupnorm(3)`",
+        ),
+        ("groupnorm(0)", "3 channels do not divide into 0 groups"),
+        ("groupnorm", "it needs the number of groups: `groupnorm(8)`"),
+        (
+            "GroupNorm(3, 6)",
+            "finds the number of channels automatically",
+        ),
+        ("groupnorm(3, eps=0)", "epsilon must be above 0"),
+        (
+            "globalavgpool-groupnorm(3)",
+            "each of its groups has one value, and normalising one value gives a constant\n  ways out: `groupnorm(1)`",
+        ),
+        ("flatten-groupnorm(2)", "PyTorch would take other values"),
         ("adaptiveavgpool(0)", "at least 1×1 regions"),
         (
             "residual[conv(4, stride=2, padding=1, round=floor)]",

@@ -270,6 +270,16 @@ impl Writer<'_> {
                 let name = self.builder.node("PRelu", &name, &inputs, |node| node);
                 Value { name, ..input }
             }
+            Operation::GroupNorm { groups, epsilon } => {
+                let input = self.values[before].clone();
+                let name = self.group_norm(place, &input, *groups, *epsilon, &name);
+                Value { name, ..input }
+            }
+            Operation::Scale { .. } => {
+                let input = self.values[before].clone();
+                let name = self.scaled(place, &input, &name);
+                Value { name, ..input }
+            }
             Operation::Channels { first, count } => {
                 let input = self.values[before].clone();
                 let name = self.part_of_channels(&input.name, *first, *count, &name);
@@ -455,8 +465,6 @@ impl Writer<'_> {
         epsilon: f32,
         name: &str,
     ) -> String {
-        self.along_channels(place, &["weight", "bias"], input);
-        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
         let part = |what: &str| format!("{name}/{what}");
         let two = self.builder.floats(&part("two"), &[], vec![2.0]);
         let epsilon = self.builder.floats(&part("epsilon"), &[], vec![epsilon]);
@@ -472,9 +480,96 @@ impl Writer<'_> {
         let variance = node("ReduceMean", &part("variance"), &[&square]);
         let above = node("Add", &part("above"), &[&variance, &epsilon]);
         let deviation = node("Sqrt", &part("deviation"), &[&above]);
-        let normalised = node("Div", &part("normalised"), &[&centred, &deviation]);
-        let scaled = node("Mul", &part("scaled"), &[&normalised, &scale]);
-        node("Add", name, &[&scaled, &shift])
+        let normalised = Value {
+            name: node("Div", &part("normalised"), &[&centred, &deviation]),
+            ..*input
+        };
+        self.scaled(place, &normalised, name)
+    }
+
+    /// Group norm. ONNX has an operator with a scale for each channel since version 21 of its operators. Before, the channels of a group are seen as one.
+    fn group_norm(
+        &mut self,
+        place: usize,
+        input: &Value,
+        groups: usize,
+        epsilon: f32,
+        name: &str,
+    ) -> String {
+        let shape = self.graph.nodes[place].shape;
+        let part = |what: &str| format!("{name}/{what}");
+        if groups == shape.channels {
+            let weights = ["weight", "bias"].map(|name| self.tensors.remove(&(place, name)));
+            let weights = weights.map(|tensor| tensor.map_or(Vec::new(), |(_, values)| values));
+            return self.instance_norm(&input.name, weights, epsilon, name);
+        }
+        if self.builder.opset() >= 21 && !input.is_row {
+            let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+            let inputs = [&input.name, &scale, &shift].map(String::as_str);
+            return (self.builder).node("GroupNormalization", name, &inputs, |node| {
+                (node.float("epsilon", epsilon)).int("num_groups", groups as i64)
+            });
+        }
+        let sizes = [groups, shape.len() / groups];
+        let seen = self.reshaped(&input.name, &sizes, &part("groups"));
+        let weights = [vec![1.0; groups], vec![0.0; groups]];
+        let normalised = self.instance_norm(&seen, weights, epsilon, &part("normalised"));
+        let sizes = match input.is_row {
+            true => vec![shape.channels],
+            false => vec![shape.channels, shape.height, shape.width],
+        };
+        let back = Value {
+            name: self.reshaped(&normalised, &sizes, &part("channels")),
+            ..*input
+        };
+        self.scaled(place, &back, name)
+    }
+
+    /// Instance norm with this scale and shift. It computes with floats of 32 bits: in 16 bits, the sums of tract (0.23) overflow.
+    fn instance_norm(
+        &mut self,
+        input: &str,
+        [scale, shift]: [Vec<f32>; 2],
+        epsilon: f32,
+        name: &str,
+    ) -> String {
+        let part = |what: &str| format!("{name}/{what}");
+        let is_half = self.builder.scalar() == Scalar::Half;
+        let cast = |to: Scalar| move |node: Attributes| node.int("to", to.data_type().into());
+        let (input, own) = match is_half {
+            true => (
+                (self.builder).node("Cast", &part("single"), &[input], cast(Scalar::Single)),
+                part("normalised"),
+            ),
+            false => (input.to_owned(), name.to_owned()),
+        };
+        let channels = scale.len();
+        let [scale, shift] = [("scale", scale), ("shift", shift)]
+            .map(|(what, values)| (self.builder).singles(&part(what), &[channels], &values));
+        let inputs = [&*input, &scale, &shift];
+        let normalised = (self.builder).node("InstanceNormalization", &own, &inputs, |node| {
+            node.float("epsilon", epsilon)
+        });
+        match is_half {
+            true => (self.builder).node("Cast", name, &[&normalised], cast(Scalar::Half)),
+            false => normalised,
+        }
+    }
+
+    /// The input times the layer's `weight` plus its `bias`, if it has one, channel by channel.
+    fn scaled(&mut self, place: usize, input: &Value, name: &str) -> String {
+        self.along_channels(place, &["weight", "bias"], input);
+        let [scale, shift] = ["weight", "bias"].map(|name| self.tensor(place, name));
+        let product = match shift.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}/scaled"),
+        };
+        let inputs = [&*input.name, &scale];
+        let product = self.builder.node("Mul", &product, &inputs, |node| node);
+        match shift.is_empty() {
+            true => product,
+            false => (self.builder).node("Add", name, &[&product, &shift], |node| node),
+        }
     }
 
     /// Gives tensors with a value for each channel a shape that lies along the channels of `input`, the second axis.

@@ -253,6 +253,8 @@ impl<'s> Reader<'s> {
             "MatMul" => self.matmul(call),
             "BatchNormalization" => self.batch_norm(call),
             "LayerNormalization" => self.layer_norm(call),
+            "InstanceNormalization" => self.instance_norm(call),
+            "GroupNormalization" => self.group_norm(call),
             "MaxPool" | "AveragePool" => self.pool(call),
             "GlobalAveragePool" => self.layer(call, Layer::GlobalAvgPool, Vec::new()),
             "GlobalMaxPool" => self.layer(call, Layer::GlobalMaxPool, Vec::new()),

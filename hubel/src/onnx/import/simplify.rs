@@ -329,7 +329,8 @@ fn limited(least: f32, most: f32) -> Operation {
     Operation::Layer(Layer::Activation(activation))
 }
 
-/// Puts an affine node into the weights of the convolution, linear layer, batch norm or layer norm before it.
+/// Puts an affine node into the weights of the convolution, linear layer or normalisation before it. A factor for each channel after a convolution or linear
+/// layer has been learned on its own, and goes on being learned as a layer of its own.
 fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     let Operation::Affine(affine) = draft.nodes[node].operation.clone() else {
         return;
@@ -340,10 +341,13 @@ fn into_layer(draft: &mut Draft, readers: &[usize], node: usize) {
     }
     let layer = &mut draft.nodes[before];
     let channels = layer.shape.channels;
+    let is_one_factor = affine.scale.windows(2).all(|pair| pair[0] == pair[1]);
     match &mut layer.operation {
-        Operation::Layer(Layer::Conv(conv)) => conv.bias = true,
-        Operation::Layer(Layer::Linear { bias, .. }) => *bias = true,
-        Operation::Layer(Layer::BatchNorm { .. } | Layer::LayerNorm { .. }) => {}
+        Operation::Layer(Layer::Conv(conv)) if is_one_factor => conv.bias = true,
+        Operation::Layer(Layer::Linear { bias, .. }) if is_one_factor => *bias = true,
+        Operation::Layer(
+            Layer::BatchNorm { .. } | Layer::LayerNorm { .. } | Layer::GroupNorm { .. },
+        ) => {}
         _ => return,
     }
     if layer.tensors.iter().all(|(name, _)| *name != "bias") {
@@ -462,22 +466,13 @@ fn as_layer(node: &mut Node) -> Option<String> {
         | Operation::Concat
         | Operation::Multiply => return None,
         Operation::Affine(affine) => {
-            // A batch norm that has measured a mean of 0 and a variance of 1.
-            let (epsilon, momentum) = (1e-5, 0.1);
             let channels = node.shape.channels;
-            let deviation = (1.0 + f64::from(epsilon)).sqrt();
-            let (scale, shift): (Vec<f32>, Vec<f32>) =
+            let (weight, shift): (Vec<f32>, Vec<f32>) =
                 (0..channels).map(|channel| affine.at(channel)).unzip();
-            let weight = scale
-                .into_iter()
-                .map(|scale| (f64::from(scale) * deviation) as f32);
-            node.tensors = vec![
-                ("weight", weight.collect()),
-                ("bias", shift),
-                ("running_mean", vec![0.0; channels]),
-                ("running_var", vec![1.0; channels]),
-            ];
-            node.operation = Operation::Layer(Layer::BatchNorm { epsilon, momentum });
+            let bias = shift.iter().any(|shift| *shift != 0.0);
+            node.tensors = vec![("weight", weight)];
+            node.tensors.extend(bias.then_some(("bias", shift)));
+            node.operation = Operation::Layer(Layer::Scale { bias });
             return None;
         }
         Operation::Clip { least, most } => {

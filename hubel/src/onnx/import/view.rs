@@ -93,6 +93,19 @@ impl View {
             && others.iter().all(|part| part.axis != Axis::Channel)
     }
 
+    /// If it shows the values of each image in the order of `[c, h, w]`, and its second axis shows groups of neighbouring channels: their number.
+    pub(super) fn groups(&self, shape: Shape) -> Option<usize> {
+        let (batch, others) = self.axes.split_first()?;
+        let count = size(others.first()?);
+        let in_order = [
+            whole(Axis::Channel, shape.channels),
+            whole(Axis::Row, shape.height),
+            whole(Axis::Column, shape.width),
+        ];
+        let is_plain = is_batch(batch) && merged(others.concat()) == in_order.concat();
+        (is_plain && shape.channels.is_multiple_of(count)).then_some(count)
+    }
+
     /// If it shows each image as one row, `[n, values]`, with other axes of size 1: the parts of the row in order.
     pub(super) fn row(&self) -> Option<Vec<Part>> {
         let (first, others) = self.axes.split_first()?;
@@ -285,6 +298,21 @@ mod tests {
         // Channels are innermost: the second value is that of channel 1, at the same place.
         assert_eq!(order[..3], [0, 12, 24]);
         assert_eq!(order[6], 1);
+    }
+
+    #[test]
+    fn groups_of_channels_are_the_second_axis_in_order() {
+        assert_eq!(view().groups(SHAPE), Some(6));
+        let reshaped = |sizes: &[usize]| view().reshaped(sizes).unwrap();
+        assert_eq!(reshaped(&[OPEN_BATCH, 2, 36]).groups(SHAPE), Some(2));
+        assert_eq!(reshaped(&[OPEN_BATCH, 3, 2, 3, 4]).groups(SHAPE), Some(3));
+        assert_eq!(reshaped(&[OPEN_BATCH, 1, 72]).groups(SHAPE), Some(1));
+        // Rows are no channels.
+        assert_eq!(reshaped(&[OPEN_BATCH, 18, 4]).groups(SHAPE), None);
+        let shuffled = reshaped(&[OPEN_BATCH, 2, 3, 12]).transposed(&[0, 2, 1, 3]);
+        assert_eq!(shuffled.unwrap().groups(SHAPE), None);
+        let last = view().transposed(&[0, 2, 3, 1]).unwrap();
+        assert_eq!(last.groups(SHAPE), None);
     }
 
     #[test]

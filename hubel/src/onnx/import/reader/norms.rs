@@ -1,4 +1,4 @@
-//! Batch norm, layer norm and local response normalisation.
+//! Batch norm, layer norm, group norm and local response normalisation.
 use super::super::call::{Call, axis};
 use super::super::draft::Operation;
 use super::super::view::{Axis, Part, View, whole};
@@ -85,6 +85,50 @@ impl Reader<'_> {
             ));
         }
         let layer = Layer::LayerNorm { epsilon };
+        let node = self.push_layer(call, layer, view.node, tensors)?;
+        Ok(view.at(node))
+    }
+
+    /// Instance norm, also of groups of channels: so PyTorch's exporters write group norm.
+    pub(super) fn instance_norm(&mut self, call: &Call) -> Outcome {
+        let view = call.view(0)?.clone();
+        let groups = view.groups(self.draft.shape(view.node));
+        let groups = groups.ok_or("its second axis shows no groups of channels")?;
+        self.normalised_groups(call, &view, groups)
+    }
+
+    pub(super) fn group_norm(&mut self, call: &Call) -> Outcome {
+        let view = self.flattened(call, 0)?;
+        let shape = self.draft.shape(view.node);
+        if view.groups(shape) != Some(shape.channels) {
+            return Err("its input is a map whose channels are not its second axis".into());
+        }
+        let groups = call.int("num_groups").unwrap_or(0);
+        let groups = usize::try_from(groups).map_err(|_| format!("it has {groups} groups"))?;
+        self.normalised_groups(call, &view, groups)
+    }
+
+    /// Group norm of a view. Its scale and shift have a value for each channel or for each group.
+    fn normalised_groups(&mut self, call: &Call, view: &View, groups: usize) -> Outcome {
+        let channels = self.draft.shape(view.node).channels;
+        let mut tensors = Vec::with_capacity(2);
+        for (name, place) in [("weight", 1), ("bias", 2)] {
+            let values = call.needed(place)?.to_floats();
+            tensors.push(match values.len() {
+                count if count == channels => (name, values),
+                count if count == groups && channels.is_multiple_of(groups) => {
+                    let of_group = |value| std::iter::repeat_n(value, channels / groups);
+                    (name, values.into_iter().flat_map(of_group).collect())
+                }
+                count => {
+                    return Err(format!(
+                        "its `{name}` has {count} values, and its input has {channels} channels in {groups} groups"
+                    ));
+                }
+            });
+        }
+        let epsilon = call.float("epsilon").unwrap_or(1e-5);
+        let layer = Layer::GroupNorm { groups, epsilon };
         let node = self.push_layer(call, layer, view.node, tensors)?;
         Ok(view.at(node))
     }
