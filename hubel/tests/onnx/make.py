@@ -298,12 +298,12 @@ def constants(cases=800):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     kinds = ("Slice Gather Concat Transpose Squeeze Unsqueeze Reshape Flatten Expand Range Shape Size Add Sub Mul Div Pow Max Min ConstantOfShape Cast Neg Floor Ceil Abs Exp "
-             "Sqrt Log Reciprocal MatMul ReduceSum ReduceMax ReduceMin ReduceMean ReduceProd Clip Equal Greater GreaterOrEqual Less LessOrEqual And Or Not Where").split()
+             "Sqrt Log Reciprocal MatMul ReduceSum ReduceMax ReduceMin ReduceMean ReduceProd Clip Equal Greater GreaterOrEqual Less LessOrEqual And Or Not Where BatchNormalization").split()
     nodes, tensors, expected = [], [], {}
     for case in range(cases):
         kind, name = kinds[case % len(kinds)], f"{case}"
         shape = [int(random.choice([1, 2, 3, 4])) for _ in range(random.integers(0, 4))]
-        is_whole = random.random() < 0.4 and kind not in ("Exp", "Sqrt", "Log", "Reciprocal", "Floor", "Ceil", "MatMul")
+        is_whole = random.random() < 0.4 and kind not in ("Exp", "Sqrt", "Log", "Reciprocal", "Floor", "Ceil", "MatMul", "BatchNormalization")
         first = random.integers(-5, 6, shape) if is_whole else random.standard_normal(shape).astype(np.float32)
         given, settings, count = [first], {}, random.integers(1, 3)
         some = lambda low, high, of=count: random.integers(low, high, of)  # noqa: E731
@@ -350,6 +350,10 @@ def constants(cases=800):
             settings = {"keepdims": int(random.integers(2))}
             if random.random() < 0.8:
                 settings["axes"] = [int(random.integers(-2, 3))]
+        elif kind == "BatchNormalization":
+            first, size = random.standard_normal([2, 3, 4]).astype(np.float32), 3
+            given = [first, *(random.uniform(0.5, 2, size).astype(np.float32) for _ in range(4))]
+            settings = {"training_mode": int(random.integers(2)), "epsilon": 0.01}
         elif kind == "Clip":
             given += [np.asarray(value, first.dtype) for value in (-1, 2)]
         elif kind in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
@@ -363,7 +367,8 @@ def constants(cases=800):
         elif kind in ("Sqrt", "Log", "Reciprocal"):
             given = [np.abs(first) + np.float32(0.1)]
         own = [numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), f"{name} {place}") for place, value in enumerate(given)]
-        node = helper.make_node(kind, [tensor.name for tensor in own], [name], **settings)
+        results = [name, f"{name} mean", f"{name} variance"] if settings.get("training_mode") else [name]
+        node = helper.make_node(kind, [tensor.name for tensor in own], results, **settings)
         graph = helper.make_graph([node], "constants", [], [helper.make_empty_tensor_value_info(name)], own)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         try:

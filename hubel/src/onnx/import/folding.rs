@@ -114,8 +114,13 @@ pub(super) fn fold(call: &Call) -> Result<Option<Constant>, String> {
         "ReduceMean" => {
             let sum = sums::reduced(call, 0.0, |sum, next| sum + next)?;
             let count = input(0)?.values.len() as f32 / sum.values.len().max(1) as f32;
-            each(&sum, |value| value / count)
+            let mean = each(&sum, |value| value / count);
+            match input(0)?.as_integers() {
+                Some(_) => mean.of_integers(),
+                None => mean,
+            }
         }
+        "BatchNormalization" => sums::batch_norm(call)?,
         "Clip" => {
             let least = call.float_of("min", 1)?.unwrap_or(f32::NEG_INFINITY);
             let most = call.float_of("max", 2)?.unwrap_or(f32::INFINITY);

@@ -1,4 +1,4 @@
-//! Products of matrices, sums and maxima of constants.
+//! Products of matrices, batch norm, sums and maxima of constants.
 use super::{limited, places};
 use crate::onnx::constant::{Constant, Values};
 use crate::onnx::import::call::{Call, axes};
@@ -87,6 +87,54 @@ pub(super) fn product(left: &Constant, right: &Constant) -> Result<Constant, Str
     }
     Ok(Constant {
         shape,
+        values: Values::Floats(values),
+    })
+}
+
+/// Batch norm of a constant `[n, c, …]`, in training mode by its own mean and variance: so timm standardises weights.
+pub(super) fn batch_norm(call: &Call) -> Result<Constant, String> {
+    let constant = call.needed(0)?;
+    let &[count, channels, ref places @ ..] = &constant.shape[..] else {
+        return Err("its input has no channels".into());
+    };
+    let places: usize = places.iter().product();
+    let tensor = |place: usize| {
+        let values = call.needed(place)?.to_floats();
+        match values.len() == channels {
+            true => Ok(values),
+            false => Err(format!("its input {place} does not have {channels} values")),
+        }
+    };
+    let (scale, shift) = (tensor(1)?, tensor(2)?);
+    let running = match call.int("training_mode") {
+        Some(1) => None,
+        _ => Some((tensor(3)?, tensor(4)?)),
+    };
+    let epsilon = f64::from(call.float("epsilon").unwrap_or(1e-5));
+    let mut values = constant.to_floats();
+    for channel in 0..channels {
+        let own = |image: usize| (image * channels + channel) * places..;
+        let of_channel = || (0..count).flat_map(|image| &values[own(image)][..places]);
+        let mean_of = |function: &dyn Fn(f64) -> f64| {
+            let sum: f64 = of_channel().map(|value| function((*value).into())).sum();
+            sum / (count * places) as f64
+        };
+        let (mean, variance) = match &running {
+            Some((mean, variance)) => (mean[channel].into(), variance[channel].into()),
+            None => {
+                let mean = mean_of(&|value| value);
+                (mean, mean_of(&|value| (value - mean).powi(2)))
+            }
+        };
+        let factor = f64::from(scale[channel]) / (variance + epsilon).sqrt();
+        for image in 0..count {
+            for value in &mut values[own(image)][..places] {
+                *value = ((f64::from(*value) - mean) * factor + f64::from(shift[channel])) as f32;
+            }
+        }
+    }
+    Ok(Constant {
+        shape: constant.shape.clone(),
         values: Values::Floats(values),
     })
 }
