@@ -416,6 +416,15 @@ fn tensor_zero(name: &'static str, role: Role, len: usize) -> Tensor {
     }
 }
 
+/// The learned factor, 1 at first, and the learned summand of each channel.
+fn scale_and_shift(channels: usize) -> Vec<Tensor> {
+    let scale = Tensor {
+        initial: Initial::One,
+        ..tensor_zero("weight", Role::Scale, channels)
+    };
+    vec![scale, tensor_zero("bias", Role::Shift, channels)]
+}
+
 /// Height and width of a shape; one value if it is square.
 fn sides(shape: Shape) -> String {
     match (shape.height, shape.width) {

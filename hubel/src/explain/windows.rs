@@ -223,16 +223,18 @@ impl Border {
         let along = |axis: usize, source: usize| {
             (0..self.0.output[axis]).filter(move |i| self.0.source(axis, *i) == Some(source))
         };
-        along(0, read.row)
-            .flat_map(|row| {
-                along(1, read.column).map(move |column| Place {
-                    row,
-                    column,
-                    ..read
-                })
-            })
-            .collect()
+        crossed(along(0, read.row), || along(1, read.column), read)
     }
+}
+
+/// The places in these rows and columns, with the rest of `at`.
+fn crossed<R, C>(rows: R, columns: impl Fn() -> C, at: Place) -> Vec<Place>
+where
+    R: Iterator<Item = usize>,
+    C: Iterator<Item = usize>,
+{
+    rows.flat_map(|row| columns().map(move |column| Place { row, column, ..at }))
+        .collect()
 }
 
 /// The places of a map that are upsampled to the places of a larger one.
@@ -267,15 +269,7 @@ impl Upsampled {
                 first == source || second.is_some_and(|(second, _)| second == source)
             })
         };
-        along(0, read.row)
-            .flat_map(|row| {
-                along(1, read.column).map(move |column| Place {
-                    row,
-                    column,
-                    ..read
-                })
-            })
-            .collect()
+        crossed(along(0, read.row), || along(1, read.column), read)
     }
 }
 

@@ -3,12 +3,9 @@
 use super::{
     Layer, Misfit, Resolved,
     arguments::{ArgumentError, Arguments},
-    tensor_zero,
+    scale_and_shift,
 };
-use crate::{
-    Shape,
-    network::{Initial, Operation, Role, Tensor},
-};
+use crate::{Shape, network::Operation};
 
 /// PyTorch's epsilon.
 pub(super) const EPSILON: f32 = 1e-5;
@@ -37,13 +34,12 @@ pub(super) fn resolve(groups: usize, epsilon: f32, input: Shape) -> Result<Resol
             "each of its groups has one value, and normalising one value gives a constant".into()
         }
         _ => {
-            let scale = Tensor {
-                initial: Initial::One,
-                ..tensor_zero("weight", Role::Scale, input.channels)
-            };
-            let shift = tensor_zero("bias", Role::Shift, input.channels);
             let operation = Operation::GroupNorm { groups, epsilon };
-            return Ok(Resolved::new(operation, input, vec![scale, shift])?);
+            return Ok(Resolved::new(
+                operation,
+                input,
+                scale_and_shift(input.channels),
+            )?);
         }
     };
     let near = (0..input.channels)

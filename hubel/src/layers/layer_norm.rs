@@ -2,12 +2,9 @@
 use super::{
     Layer, Misfit, Resolved,
     arguments::{ArgumentError, Arguments},
-    tensor_zero,
+    scale_and_shift,
 };
-use crate::{
-    Shape,
-    network::{Initial, Operation, Role, Tensor},
-};
+use crate::{Shape, network::Operation};
 
 /// The usual epsilon, that of torchvision's networks.
 pub(super) const EPSILON: f32 = 1e-6;
@@ -22,13 +19,12 @@ pub(super) fn resolve(epsilon: f32, input: Shape) -> Result<Resolved, Misfit> {
         _ if epsilon <= 0.0 || epsilon.is_nan() => "epsilon must be above 0",
         1 => "its input has one channel, and normalising one value gives a constant",
         _ => {
-            let scale = Tensor {
-                initial: Initial::One,
-                ..tensor_zero("weight", Role::Scale, input.channels)
-            };
-            let shift = tensor_zero("bias", Role::Shift, input.channels);
             let operation = Operation::LayerNorm { epsilon };
-            return Ok(Resolved::new(operation, input, vec![scale, shift])?);
+            return Ok(Resolved::new(
+                operation,
+                input,
+                scale_and_shift(input.channels),
+            )?);
         }
     };
     Err(reason.to_owned().into())

@@ -382,7 +382,7 @@ fn networks_of_the_zoo_are_read_as_they_were_written() {
             compared: 2,
             ..ExportSettings::default()
         };
-        let (_, difference) =
+        let (single, difference) =
             exported(&model, &settings).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(difference < 2e-5, "{name}: {difference}");
         let half = ExportSettings {
@@ -395,7 +395,11 @@ fn networks_of_the_zoo_are_read_as_they_were_written() {
             difference > 1e-6,
             "{name}: weights of 16 bits have the values of 32"
         );
-        assert!(bytes.len() > 1000);
+        assert!(
+            10 * bytes.len() < 6 * single.len(),
+            "{name}: {} bytes",
+            bytes.len()
+        );
     }
 }
 

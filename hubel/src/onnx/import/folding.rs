@@ -3,6 +3,8 @@ mod sums;
 
 use std::collections::HashSet;
 
+use half::f16;
+
 use super::call::{Call, axes, axis, wanted_sizes};
 use crate::layers::addressable;
 use crate::onnx::constant::{Constant, Values};
@@ -226,7 +228,8 @@ pub(super) fn between(values: Vec<i64>, call: &Call) -> Constant {
 
 fn cast(constant: &Constant, to: Option<i64>) -> Result<Constant, String> {
     match to.and_then(|to| i32::try_from(to).ok()) {
-        Some(data_type::FLOAT | data_type::DOUBLE | data_type::FLOAT16) => Ok(constant.of_floats()),
+        Some(data_type::FLOAT | data_type::DOUBLE) => Ok(constant.of_floats()),
+        Some(data_type::FLOAT16) => Ok(each(constant, |value| f16::from_f32(value).to_f32())),
         Some(data_type::INT64 | data_type::INT32) => Ok(constant.of_integers()),
         // Of larger numbers the last eight bits.
         Some(data_type::UINT8) => Ok(constant.of_integers().map_integers(|value| value & 0xff)),
@@ -277,7 +280,7 @@ fn concat(call: &Call) -> Result<Constant, String> {
     let parts = (0..call.inputs.len()).map(|place| call.needed(place));
     let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
     let first = parts.first().ok_or("it has no inputs")?;
-    let at = axis(call.int("axis").unwrap_or(0), first.shape.len())?;
+    let at = axis(call.int("axis").unwrap_or(1), first.shape.len())?;
     let mut shape = first.shape.clone();
     shape[at] = 0;
     for part in &parts {
