@@ -67,7 +67,7 @@ impl File {
 
     /// Checks that the file is refused for this reason.
     #[track_caller]
-    fn is_refused(self, reason: &str) {
+    fn expect_refusal(self, reason: &str) {
         let error = self.read().unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
@@ -98,11 +98,11 @@ fn one_softmax_over_the_classes_is_left_out() {
     let mut file = File::new(17);
     file.node("Softmax", "a", &["l"]);
     file.node("Softmax", "y", &["a"]);
-    file.is_refused("softmax at the end of a network only");
+    file.expect_refusal("softmax at the end of a network only");
 
     let mut file = File::new(17);
     file.with("Softmax", "y", &["l"], |node| node.int("axis", 0));
-    file.is_refused("over another axis than the classes");
+    file.expect_refusal("over another axis than the classes");
 
     let mut file = File::new(17);
     file.node("Softmax", "y", &["l"]);
@@ -122,12 +122,12 @@ fn maps_do_not_become_whole_numbers() {
     file.with("Cast", "y", &["a"], |node| {
         node.int("to", data_type::FLOAT.into())
     });
-    file.is_refused("makes whole numbers of a map");
+    file.expect_refusal("makes whole numbers of a map");
 
     let mut file = File::new(17);
     file.input = port("x", data_type::UINT8, [3, 6, 5].map(number));
     file.node("Identity", "y", &["l"]);
-    file.is_refused("it computes with bytes");
+    file.expect_refusal("it computes with bytes");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_order_of_channels_is_followed_or_refused() {
     };
     let mut file = permuted();
     file.node("Reshape", "y", &["t", "row"]);
-    file.is_refused("in another order");
+    file.expect_refusal("in another order");
 
     let mut file = permuted();
     file.node("Reshape", "q", &["t", "row"]);
@@ -159,7 +159,7 @@ fn the_order_of_channels_is_followed_or_refused() {
         "y",
         &["q", "scale", "shift", "mean", "variance"],
     );
-    file.is_refused("in another order");
+    file.expect_refusal("in another order");
 }
 
 #[test]
@@ -189,12 +189,12 @@ fn constants_must_have_a_value_for_each_channel() {
     let mut file = File::new(17);
     file.floats("two", &[2]);
     file.node("Add", "y", &["l", "two"]);
-    file.is_refused("is not one value for each channel");
+    file.expect_refusal("is not one value for each channel");
 
     let mut file = File::new(17);
     file.floats("column", &[4, 1]);
     file.node("Gemm", "y", &["f", "w", "column"]);
-    file.is_refused("its bias has one value for each image");
+    file.expect_refusal("its bias has one value for each image");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn probabilities_at_the_end_are_found_behind_limits() {
         file.builder.singles("factor", &[], &[0.999]);
         file.node("Max", "a", &["s", "least"]);
         file.node("Mul", "y", &["a", "factor"]);
-        file.is_refused("do not exclude each other");
+        file.expect_refusal("do not exclude each other");
     }
 }
 
@@ -222,7 +222,7 @@ fn a_map_may_be_added_to_itself() {
     for kind in ["Mul", "Concat"] {
         let mut file = File::new(17);
         file.with(kind, "y", &["l", "l"], |node| node.int("axis", 1));
-        file.is_refused(&format!("{kind} `y`"));
+        file.expect_refusal(&format!("{kind} `y`"));
     }
 }
 
@@ -279,12 +279,12 @@ fn short_files_do_not_fill_the_memory() {
     let many = ["c"; 200];
     file.with("Concat", "d", &many, |node| node.int("axis", 0));
     file.node("Add", "y", &["l", "d"]);
-    file.is_refused("is too large");
+    file.expect_refusal("is too large");
 
     let mut file = File::new(17);
     file.input = port("x", data_type::FLOAT, [1, 1 << 29, 1 << 29].map(number));
     file.node("Identity", "y", &["l"]);
-    file.is_refused("larger than any that hubel reads");
+    file.expect_refusal("larger than any that hubel reads");
 
     for (starts, ends, axes, steps) in [
         (&[4, 4][..], &[8, 8][..], &[0, 0][..], &[1, 1][..]),
