@@ -375,6 +375,13 @@ def constants(cases=800):
             value = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {})[0]
         except Exception:
             continue
+        if kind == "Slice":
+            # ONNX Runtime reads the largest number as an end in its own way when it goes backwards; the standard says that numpy is right.
+            cut = [slice(None)] * first.ndim
+            for start, end, axis, step in zip(*given[1:]):
+                cut[axis] = slice(int(start), int(end), int(step))
+            if first[tuple(cut)].shape != value.shape:
+                continue
         if np.isfinite(value.astype(float)).all():
             nodes.append(node)
             tensors += own
