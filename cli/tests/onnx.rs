@@ -67,18 +67,23 @@ fn an_exported_model_that_is_imported_gives_the_same_answers() {
     let folder = trained();
     let expected = predictions(&folder, "run");
     assert_eq!(expected.len(), 9);
-    let ways: [&[&str]; 3] = [
-        &[],
-        &["--input", "float", "--opset", "13", "--keep-batch-norm"],
-        &["--opset", "21"],
+    let ways: [(&[&str], &str); 4] = [
+        (&[], "16 pictures"),
+        (
+            &["--input", "float", "--opset", "13", "--keep-batch-norm"],
+            "16 pictures",
+        ),
+        (&["--opset", "21"], "16 pictures"),
+        // There are nine pictures.
+        (&["data/test", "--resize-inside"], "9 pictures"),
     ];
-    for (number, way) in ways.into_iter().enumerate() {
+    for (number, (way, compared)) in ways.into_iter().enumerate() {
         let (file, model) = (format!("{number}.onnx"), format!("models/{number}"));
         let exported = command(&folder, &["export", "run", "--onnx", &file])
             .args(way)
             .assert()
             .success();
-        exported.stdout(contains(format!("{file}: ")).and(contains("16 pictures")));
+        exported.stdout(contains(format!("{file}: ")).and(contains(format!(" on {compared}"))));
         command(&folder, &["import", &file, "--out", &model])
             .assert()
             .success()
@@ -128,6 +133,28 @@ fn both_commands_print_one_object() {
 #[test]
 fn what_cannot_be_written_or_read_is_said_with_a_way_out() {
     let folder = trained();
+    command(
+        &folder,
+        &[
+            "export",
+            "run",
+            "--onnx",
+            "a.onnx",
+            "--resize-inside",
+            "--input",
+            "float",
+        ],
+    )
+    .assert()
+    .failure()
+    .stderr(contains("'--resize-inside' cannot be used with '--input"));
+    command(
+        &folder,
+        &["export", "run", "no such folder", "--onnx", "a.onnx"],
+    )
+    .assert()
+    .failure()
+    .stderr(contains("no such folder"));
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("taken")).expect("a folder");
     fs::write(at("no.onnx"), "These are words.").expect("a file");
