@@ -129,7 +129,7 @@ pub(super) fn to_bytes(
         Medium::Picture if settings.input == ExportInput::AnySize && has_ink => {
             return Err(unusable(
                 path,
-                "the model reads writing, which hubel cuts out of a picture and centres, and a graph cannot do that; export it for pictures of its own size"
+                "the model reads writing, which hubel cuts out of a picture and centres, and a graph cannot do that; export it for pictures of its own size (`input = bytes`)"
                     .into(),
             ));
         }
